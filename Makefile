@@ -1,0 +1,40 @@
+# make tour | make test | make check | make bench: each does all its own set-up on a machine with Python 3.11+, git and make.
+PYTHON ?= python3
+UV := $(shell command -v uv || echo .venv/bin/uv)
+BIN := .venv/bin
+# byte code once at set-up: without it every import takes several times as long
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: setup tour test check bench format clean
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@command -v uv >/dev/null || test -x .venv/bin/uv || $(BIN)/python -m pip install --quiet "uv>=0.9"
+	$(UV) sync --inexact --compile-bytecode --quiet
+	@touch $@
+
+tour: setup
+	$(BIN)/twofold tour --out tour
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: check
+	$(BIN)/pytest
+
+bench: setup
+	$(UV) sync --inexact --quiet --group bench
+	$(BIN)/python benchmarks/latent_order.py
+	$(BIN)/python benchmarks/anomaly_tables.py
+	$(BIN)/python benchmarks/page.py
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache tour

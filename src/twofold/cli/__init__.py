@@ -1,0 +1,63 @@
+"""The command line. Top-level help comes from the names below, so that it costs no import of torch or scikit-learn."""
+
+import sys
+from importlib import import_module
+
+from twofold import __version__
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "tour": ("tour", "[--out DIR]", "every chapter on the built-in samples, beside baselines; writes report.html"),
+    "check": ("look", "DATA", "what the data are; every bad column or row by name, with the remedy"),
+    "fit": ("fit", "METHOD DATA --out RUN", "train: autoencoder, detector"),
+    "resume": ("fit", "RUN", "go on after a stop or a crash, bit-exact"),
+    "evaluate": ("use", "RUN DATA [--label COL]", "the method's measures, with baselines and intervals"),
+    "embed": ("use", "RUN DATA -o OUT.parquet", "the latent of each row"),
+    "detect": ("use", "RUN DATA -o OUT.csv", "an anomaly score, p-value, verdict and reason for each row"),
+    "runs": ("look", "[DIR]", "the runs in a folder"),
+    "show": ("look", "RUN", "one run: settings, data, measures, progress"),
+}
+"""Name -> (module in this folder, arguments, what it does)."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command and exit with its code: 0, 1 for a fault of ours, 2 for wrong input, 3 for a full disk."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help", "help"):
+        print(_help())
+        return
+    if name in ("-V", "--version"):
+        print(f"twofold {__version__}")
+        return
+    if name not in COMMANDS:
+        print(f"twofold: there is no command {name!r}. {_nearest(name)}See: twofold --help", file=sys.stderr)
+        raise SystemExit(2)
+    from twofold.cli.output import run
+
+    module = import_module(f"twofold.cli.{COMMANDS[name][0]}")
+    raise SystemExit(run(getattr(module, name), arguments[1:]))
+
+
+def _help() -> str:
+    width = max(len(f"{name} {arguments}") for name, (_, arguments, _) in COMMANDS.items())
+    lines = [f"  {f'{name} {arguments}':<{width}}  {text}" for name, (_, arguments, text) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "twofold: deep learning beyond plain classification, on your own data.",
+            "",
+            *lines,
+            "",
+            "DATA is a path (.csv, .tsv, .parquet), or sample:digits, sample:breast-cancer, sample:wine.",
+            "Every command takes --help, --json (one JSON object as the last line) and --debug (a traceback).",
+            "First steps: twofold tour",
+        ]
+    )
+
+
+def _nearest(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, COMMANDS, 1)
+    return f"Did you mean {near[0]}? " if near else ""

@@ -1,0 +1,82 @@
+"""twofold fit METHOD DATA --out RUN, twofold resume RUN."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from twofold.cli.flags import parse, parse_with_settings
+from twofold.cli.output import say
+from twofold.cli.progress import watch
+from twofold.core.distributed import is_main
+from twofold.core.loop import Progress
+from twofold.errors import SettingError
+from twofold.methods import METHODS
+from twofold.runs import Source, fit_run, load, resume_run
+
+__all__ = ["fit", "resume"]
+
+
+@dataclass(kw_only=True)
+class FitFlags:
+    """Train a method in a new run folder."""
+
+    data: tyro.conf.Positional[str]
+    """A path, or sample:NAME."""
+    out: Path
+    """The run folder to make."""
+    label: str | None = None
+    """The column that holds labels: never a feature."""
+    normal: str | None = None
+    """The label of normal rows: only these are learnt from."""
+
+
+@dataclass(kw_only=True)
+class ResumeFlags:
+    """Go on after a stop or a crash, to the bits the run would have reached."""
+
+    run: tyro.conf.Positional[Path]
+    """The run folder."""
+
+
+def fit(arguments: list[str]) -> dict[str, Any]:
+    """Train; the run's measures."""
+    method = _method(arguments)
+    flags, estimator = parse_with_settings(FitFlags, METHODS[method], f"fit {method}", arguments[1:])
+    source = Source(flags.data, flags.label, flags.normal)
+    return _finish(fit_run(estimator, source, flags.out), flags.out)
+
+
+def resume(arguments: list[str]) -> dict[str, Any]:
+    """Go on; the run's measures."""
+    flags = parse(ResumeFlags, "resume", arguments)
+    return _finish(resume_run(flags.run), flags.run)
+
+
+def _method(arguments: list[str]) -> str:
+    name = arguments[0] if arguments else ""
+    if name in ("-h", "--help"):
+        print("usage: twofold fit METHOD DATA --out RUN [flags]\n\nMETHOD (its flags: twofold fit METHOD --help):")
+        for key, cls in METHODS.items():
+            print(f"  {key:<12} {(cls.__doc__ or '').strip().splitlines()[0]}")
+        sys.exit(0)
+    if name not in METHODS:
+        raise SettingError(f"method {name!r} is not known. Allowed: {', '.join(METHODS)}. See: twofold fit --help")
+    return name
+
+
+def _finish(training: Iterator[Progress], folder: Path) -> dict[str, Any]:
+    last = watch(training)
+    if not is_main():
+        return {}
+    measures = getattr(load(folder), "measures_", {})
+    for name, value in measures.items():
+        say(f"{name}: {value:.4g}")
+    say(f"saved in {folder}")
+    return {
+        "run": str(folder), "steps": last.step if last else 0, "seconds": last.seconds if last else 0.0,
+        "measures": measures,
+    }  # fmt: skip

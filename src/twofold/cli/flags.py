@@ -1,0 +1,40 @@
+"""Flags from dataclasses: a command's own, and the fields of the method it trains."""
+
+from collections.abc import Mapping
+from dataclasses import field, fields, make_dataclass
+from typing import Annotated, Any, TypeVar
+
+import tyro
+
+from twofold.core.estimator import Estimator, settings
+
+__all__ = ["parse", "parse_with_settings"]
+
+Flags = TypeVar("Flags")
+
+# names on the command line that differ from the field's
+FLAG_NAMES = {"n_steps": "steps"}
+
+
+def parse(command: type[Flags], name: str, arguments: list[str]) -> Flags:
+    """The command's flags."""
+    return tyro.cli(command, prog=f"twofold {name}", args=arguments, config=(tyro.conf.FlagConversionOff,))
+
+
+def parse_with_settings(
+    command: type[Flags], method: type[Estimator], name: str, arguments: list[str]
+) -> tuple[Flags, Estimator]:
+    """The command's flags, and the method with the fields that were given."""
+    own = [
+        (s.name, Annotated[s.type, tyro.conf.arg(name=FLAG_NAMES.get(s.name, s.name), help=s.help)], _field(s.default))
+        for s in settings(method)
+    ]
+    both = make_dataclass("Flags", own, bases=(command,), kw_only=True)
+    both.__doc__ = (method.__doc__ or "").strip().splitlines()[0]
+    values = tyro.cli(both, prog=f"twofold {name}", args=arguments, config=(tyro.conf.FlagConversionOff,))
+    mine = {f.name: getattr(values, f.name) for f in fields(command)}  # type: ignore[arg-type]
+    return command(**mine), method(**{s.name: getattr(values, s.name) for s in settings(method)})
+
+
+def _field(default: Any) -> Any:
+    return field(default_factory=lambda: default) if isinstance(default, Mapping | list) else field(default=default)

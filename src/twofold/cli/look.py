@@ -1,0 +1,93 @@
+"""twofold check, runs, show: what is there."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from twofold.cli.flags import parse
+from twofold.cli.output import say, table
+
+__all__ = ["check", "runs", "show"]
+
+
+@dataclass(kw_only=True)
+class CheckFlags:
+    """What the data are, and what is wrong with them."""
+
+    data: tyro.conf.Positional[str]
+    """A path, or sample:NAME."""
+
+
+@dataclass(kw_only=True)
+class RunsFlags:
+    """The runs in a folder, newest first."""
+
+    folder: tyro.conf.Positional[Path] = Path("runs")
+    """The folder that holds run folders."""
+
+
+@dataclass(kw_only=True)
+class ShowFlags:
+    """One run: settings, data, measures, progress."""
+
+    run: tyro.conf.Positional[Path]
+    """The run folder."""
+
+
+def check(arguments: list[str]) -> dict[str, Any]:
+    """What each column is taken for, with remarks."""
+    from twofold.data import open_table
+    from twofold.data.columns import Columns
+
+    flags = parse(CheckFlags, "check", arguments)
+    rows = open_table(flags.data)
+    description = Columns.learn(rows).describe()
+    say(f"{flags.data}: {rows.num_rows} rows, {rows.num_columns} columns")
+    table(description)
+    return {"data": flags.data, "rows": rows.num_rows, "columns": description}
+
+
+def runs(arguments: list[str]) -> dict[str, Any]:
+    """The runs in a folder."""
+    from twofold.runs import find_runs
+
+    flags = parse(RunsFlags, "runs", arguments)
+    found = find_runs(flags.folder)
+    if not found:
+        say(f"no runs in {flags.folder}. Make one with: twofold fit METHOD DATA --out {flags.folder}/NAME")
+    else:
+        table([{k: v for k, v in run.items() if k != "measures"} for run in found])
+    return {"runs": found}
+
+
+def show(arguments: list[str]) -> dict[str, Any]:
+    """One run."""
+    from twofold.core.estimator import read_config
+    from twofold.runs import read_progress
+
+    flags = parse(ShowFlags, "show", arguments)
+    config = read_config(flags.run)
+    lines = read_progress(flags.run / "progress.jsonl")
+    learned = config.get("learned") or {}
+    say(f"{flags.run}: {config['method']}, {config.get('state')}, twofold {config.get('twofold')}")
+    say(f"data: {json.dumps(config.get('data'))}")
+    table([{"setting": name, "value": value} for name, value in config["settings"].items()])
+    for name, value in learned.get("measures", {}).items():
+        say(f"{name}: {value:.4g}")
+    if lines:
+        say("")
+        table([{"step": line["step"], "seconds": line["seconds"], **line["losses"]} for line in _some(lines)])
+    return {
+        "run": str(flags.run),
+        "config": {key: value for key, value in config.items() if key != "learned"},
+        "measures": learned.get("measures", {}),
+        "progress": lines[-1] if lines else None,
+    }
+
+
+def _some(lines: list[dict[str, Any]], n_shown: int = 10) -> list[dict[str, Any]]:
+    """About ten lines, evenly chosen, with the last."""
+    return lines[:: max(1, len(lines) // n_shown)][:-1] + lines[-1:]

@@ -1,0 +1,120 @@
+"""twofold evaluate, embed, detect: a finished run at work."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow as pa
+import tyro
+
+from twofold.cli.flags import parse
+from twofold.cli.output import say
+from twofold.core.estimator import Estimator, read_config
+from twofold.data.tables import write_table
+from twofold.errors import DataError, RunError
+from twofold.measure.report import Measure
+from twofold.runs import Source, load, write_card
+
+__all__ = ["detect", "embed", "evaluate"]
+
+
+@dataclass(kw_only=True)
+class UseFlags:
+    """Use a finished run on data."""
+
+    run: tyro.conf.Positional[Path]
+    """The run folder."""
+    data: tyro.conf.Positional[str]
+    """A path, or sample:NAME."""
+    label: str | None = None
+    """The column that holds the truth (None: as in training, where the data have it)."""
+    normal: str | None = None
+    """Its value for normal rows (None: as in training, else 0)."""
+
+
+@dataclass(kw_only=True)
+class WriteFlags(UseFlags):
+    """Use a finished run on data and write the answer."""
+
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """The file to write: .csv, .tsv or .parquet."""
+
+
+def evaluate(arguments: list[str]) -> dict[str, Any]:
+    """The method's measures beside baselines; they are added to the run's README.md."""
+    flags = parse(UseFlags, "evaluate", arguments)
+    estimator = load(flags.run)
+    rows, is_anomaly = _read(flags)
+    measures = _evaluate(estimator, rows, is_anomaly)
+    write_card(estimator, flags.run, measures)
+    return _told(measures)
+
+
+def embed(arguments: list[str]) -> dict[str, Any]:
+    """The latent of each row: columns id, e0, e1, ..."""
+    flags = parse(WriteFlags, "embed", arguments)
+    estimator = _with_verb(load(flags.run), "transform", flags.run)
+    rows, _ = _read(flags)
+    latent_NZ = np.asarray(estimator.transform(rows))
+    columns = {f"e{i}": latent_NZ[:, i] for i in range(latent_NZ.shape[1])}
+    write_table(pa.table({"id": _ids(len(latent_NZ)), **columns}), flags.out)
+    say(f"{len(latent_NZ)} rows x {latent_NZ.shape[1]} numbers in {flags.out}")
+    return {"out": str(flags.out), "rows": len(latent_NZ), "latent_dim": latent_NZ.shape[1]}
+
+
+def detect(arguments: list[str]) -> dict[str, Any]:
+    """Scores for each row; measures too where the truth is there."""
+    flags = parse(WriteFlags, "detect", arguments)
+    detector = _with_verb(load(flags.run), "p_values", flags.run)
+    rows, is_anomaly = _read(flags)
+    found = detector.detect(rows)
+    write_table(pa.table({"id": _ids(rows.num_rows), **found}), flags.out)
+    n_alarms = int(np.sum(found["is_anomaly"]))
+    say(
+        f"{n_alarms} of {rows.num_rows} rows are anomalies at an alarm rate of {detector.alarm_rate:g}; "
+        f"scores of all in {flags.out}"
+    )
+    measures = [] if is_anomaly is None else _evaluate(detector, rows, is_anomaly)
+    return {"out": str(flags.out), "rows": rows.num_rows, "alarms": n_alarms, **_told(measures)}
+
+
+def _read(flags: UseFlags) -> tuple[pa.Table, np.ndarray | None]:
+    """The features, and which rows are anomalies where a label tells; by default label and value are training's."""
+    trained_on = read_config(flags.run).get("data") or {}
+    label, normal = flags.label, flags.normal
+    if label is None and trained_on.get("label") is not None:
+        label = _label_if_there(flags.data, trained_on["label"])
+    rows, labels = Source(flags.data, label).read()
+    if labels is None:
+        return rows, None
+    value = next(v for v in (normal, trained_on.get("normal"), "0") if v is not None)
+    return rows, labels != value
+
+
+def _label_if_there(data: str, label: str) -> str | None:
+    names = Source(data).read()[0].column_names
+    return label if label in names else None
+
+
+def _evaluate(estimator: Any, rows: pa.Table, is_anomaly: np.ndarray | None) -> list[Measure]:
+    measures: list[Measure] = estimator.evaluate(rows, is_anomaly)
+    return measures
+
+
+def _told(measures: list[Measure]) -> dict[str, Any]:
+    for measure in measures:
+        say(str(measure))
+    return {"measures": {measure.name: measure.to_json() for measure in measures}}
+
+
+def _with_verb(estimator: Estimator, verb: str, run: Path) -> Any:
+    if not hasattr(estimator, verb):
+        raise RunError(f"{run} holds a {estimator.method!r} run, which has no {verb}. Give a run of a method that has.")
+    return estimator
+
+
+def _ids(n_rows: int) -> pa.Array:
+    if n_rows == 0:
+        raise DataError("the data hold no rows, so there is nothing to write. Give a file with at least one row.")
+    return pa.array(np.arange(1, n_rows + 1))

@@ -1,0 +1,1 @@
+"""One loop, two abstractions: Learner and Estimator. Knows no method."""

@@ -1,0 +1,64 @@
+"""Real tables that come with scikit-learn: nothing to download."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from twofold.data.tables import nearest, read_table
+from twofold.errors import DataError
+
+__all__ = ["SAMPLES", "Sample", "load_sample"]
+
+
+class Sample(NamedTuple):
+    """A built-in table."""
+
+    load: Callable[[], pa.Table]
+    label: str
+    what: str
+
+
+def load_sample(name: str) -> pa.Table:
+    """The sample of this name, its label column last."""
+    if name not in SAMPLES:
+        hint = nearest(name, SAMPLES)
+        raise DataError(f"there is no sample {name!r}; there are {', '.join(SAMPLES)}.{hint} Choose one of these.")
+    return read_table(SAMPLES[name].load(), name=f"sample:{name}")
+
+
+def _digits() -> pa.Table:
+    from sklearn.datasets import load_digits
+
+    names = [f"pixel_{row}_{column}" for row in range(8) for column in range(8)]
+    return _table(load_digits(), names, "digit")
+
+
+def _breast_cancer() -> pa.Table:
+    from sklearn.datasets import load_breast_cancer
+
+    bunch = load_breast_cancer()
+    return _table(bunch, [name.replace(" ", "_") for name in bunch.feature_names], "diagnosis")
+
+
+def _wine() -> pa.Table:
+    from sklearn.datasets import load_wine
+
+    bunch = load_wine()
+    return _table(bunch, [name.replace("/", "_") for name in bunch.feature_names], "cultivar")
+
+
+def _table(bunch: Any, names: list[str], label: str) -> pa.Table:
+    """scikit-learn's bunch as a table; labels by their names where they have some."""
+    columns = {name: pa.array(np.ascontiguousarray(bunch.data[:, i])) for i, name in enumerate(names)}
+    labels = np.asarray(bunch.target_names)[bunch.target]
+    return pa.table({**columns, label: pa.array(labels.tolist())})
+
+
+SAMPLES: dict[str, Sample] = {
+    "digits": Sample(_digits, "digit", "1,797 handwritten digits as 64 pixels from 0 to 16"),
+    "breast-cancer": Sample(_breast_cancer, "diagnosis", "569 tumours, 30 measurements of their cells"),
+    "wine": Sample(_wine, "cultivar", "178 wines of three cultivars, 13 measurements"),
+}
+"""Name -> how to load it, its label column, what it is."""

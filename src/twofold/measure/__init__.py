@@ -1,0 +1,1 @@
+"""Arrays to numbers: how good is it, beside what, and how sure?"""

@@ -1,0 +1,13 @@
+"""The methods, one file each."""
+
+from twofold.core.estimator import Estimator
+from twofold.methods.autoencoder import Autoencoder
+from twofold.methods.detector import AnomalyDetector
+
+__all__ = ["METHODS"]
+
+METHODS: dict[str, type[Estimator]] = {
+    "autoencoder": Autoencoder,
+    "detector": AnomalyDetector,
+}
+"""Every method, by the name it has on the command line and in config.json. The only list of methods."""

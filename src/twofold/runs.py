@@ -1,0 +1,275 @@
+"""A run is a folder: config.json, model.safetensors, README.md, progress.jsonl, checkpoint/, outputs/."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from twofold import __version__
+from twofold.core.checkpoint import locked
+from twofold.core.distributed import is_main
+from twofold.core.estimator import CONFIG, FORMAT, Estimator, read_config
+from twofold.core.loop import Progress
+from twofold.data import open_table
+from twofold.data.columns import fingerprint
+from twofold.data.tables import split_label
+from twofold.data.atomic import write_atomically
+from twofold.errors import DataError, RunError
+from twofold.measure.report import Measure
+from twofold.methods import METHODS
+
+__all__ = ["Source", "find_runs", "fit_run", "load", "resume_run", "write_card"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows come from, which column is no feature, and which of its values means normal."""
+
+    data: str
+    label: str | None = None
+    normal: str | None = None
+
+    def read(self) -> tuple[pa.Table, np.ndarray | None]:
+        """The features, and the labels as texts (None where no label column was named)."""
+        table = open_table(self.data)
+        if self.label is None:
+            if self.normal is not None:
+                raise DataError(f"--normal {self.normal} needs --label: the column in which that value stands.")
+            return table, None
+        features, labels = split_label(table, self.label)
+        return features, np.array([_as_text(value) for value in labels], dtype=object)
+
+    def training_rows(self) -> pa.Table:
+        """The rows to learn from: all, or only the normal ones when it was said which those are."""
+        features, labels = self.read()
+        if self.normal is None or labels is None:
+            return features
+        is_normal = labels == _as_text(self.normal)
+        if not is_normal.any():
+            values = ", ".join(sorted({str(label) for label in labels})[:10])
+            raise DataError(
+                f"{self.data}: no row has {self.label} = {self.normal}. Values there: {values}. "
+                "Give one of them as --normal."
+            )
+        return features.filter(pa.array(is_normal))
+
+
+def load(folder: str | Path) -> Estimator:
+    """The fitted estimator of any run folder.
+
+    Raises
+    ------
+    RunError
+        When the folder is no run, is unfinished, is spoilt, or was made by a method that this version lacks.
+    """
+    folder = Path(folder)
+    config = _known_config(folder)
+    if config.get("state") == "training":
+        raise RunError(f"{folder} is unfinished. Finish it with: twofold resume {folder}")
+    return METHODS[config["method"]].load(folder)
+
+
+def fit_run(estimator: Estimator, source: Source, folder: str | Path) -> Iterator[Progress]:
+    """Train in a new run folder, one Progress a step; a generator that is closed early leaves a usable run too."""
+    folder = Path(folder)
+    if (folder / CONFIG).exists():
+        state = read_config(folder).get("state")
+        remedy = "Give another --out, or remove it." if state == "finished" else f"Go on with: twofold resume {folder}"
+        raise RunError(f"{folder} already holds a run ({state}). {remedy}")
+    rows = source.training_rows()
+    yield from _train_in(estimator, source, rows, folder)
+
+
+def resume_run(folder: str | Path) -> Iterator[Progress]:
+    """Go on with a run that was stopped or killed, to the bits it would have reached."""
+    folder = Path(folder)
+    config = _known_config(folder)
+    if config.get("state") == "finished":
+        raise RunError(f"{folder} is finished; there is nothing to resume. Train a longer one into another folder.")
+    data = config.get("data", {})
+    source = Source(data.get("data"), data.get("label"), data.get("normal"))
+    rows = source.training_rows()
+    if fingerprint(rows) != data.get("fingerprint"):
+        raise RunError(
+            f"{source.data} has changed since {folder} began. "
+            "Put the old data back, or begin a new run with: twofold fit"
+        )
+    yield from _train_in(METHODS[config["method"]].from_settings(config["settings"]), source, rows, folder)
+
+
+def _train_in(estimator: Estimator, source: Source, rows: pa.Table, folder: Path) -> Iterator[Progress]:
+    data = {**asdict(source), "fingerprint": fingerprint(rows), "n_rows": rows.num_rows}
+    with locked(folder) if is_main() else nullcontext():
+        journal = _Journal(folder / "progress.jsonl")
+        training = estimator.train(rows, folder=folder / "checkpoint")
+        state = "stopped"
+        try:
+            for progress in training:
+                if not journal.is_open:
+                    _write_begun(estimator, data, folder)
+                journal.write(progress)
+                yield progress
+            state = "finished"
+        finally:
+            # an early close still ends in a usable, saved model
+            training.close()  # type: ignore[attr-defined]
+            if is_main() and hasattr(estimator, "n_iter_"):
+                estimator.save(folder, data=data, state=state)
+                write_card(estimator, folder)
+
+
+def _write_begun(estimator: Estimator, data: dict[str, Any], folder: Path) -> None:
+    if not is_main():
+        return
+    config = {
+        "method": estimator.method, "twofold": __version__, "format": FORMAT, "state": "training",
+        "settings": estimator.get_params(deep=False), "data": data,
+    }  # fmt: skip
+    write_atomically(folder / CONFIG, json.dumps(config, indent=1, default=str).encode())
+
+
+class _Journal:
+    """progress.jsonl: a line for some steps, the same lines whether a run was killed in between or not."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.is_open = False
+
+    def write(self, progress: Progress) -> None:
+        if not self.is_open:
+            self.is_open = True
+            self.drop_from(progress.step)
+        stride = max(1, (progress.n_steps or 10_000) // 1000)
+        if is_main() and (progress.measures or progress.note or progress.step % stride == 0):
+            line = {k: getattr(progress, k) for k in ("step", "n_steps", "seconds", "losses", "measures", "note")}
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+    def drop_from(self, step: int) -> None:
+        """Forget lines that a killed session wrote after its last checkpoint, and a torn last one."""
+        if not is_main():
+            return
+        kept = [line for line in read_progress(self.path) if line["step"] < step]
+        write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+
+def read_progress(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a progress.jsonl; none when there is no file."""
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue  # torn by a kill
+        if isinstance(line, dict) and isinstance(line.get("step"), int):
+            lines.append(line)
+    return lines
+
+
+def find_runs(folder: str | Path) -> list[dict[str, Any]]:
+    """What each run below `folder` is: name, method, state, data, steps and loss so far, measures; newest first."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise RunError(f"{folder} is no folder. Give the one that holds your runs.")
+    found = sorted(folder.rglob(CONFIG), key=lambda path: path.stat().st_mtime, reverse=True)
+    return [summary for path in found if (summary := _summary(path.parent, folder))]
+
+
+def _summary(run: Path, root: Path) -> dict[str, Any] | None:
+    try:
+        config = read_config(run)
+    except RunError:
+        return None
+    lines = read_progress(run / "progress.jsonl")
+    last = lines[-1] if lines else {}
+    learned = config.get("learned") or {}
+    return {
+        "run": str(run.relative_to(root)) if run != root else str(run),
+        "method": config["method"],
+        "state": config.get("state", "?"),
+        "data": (config.get("data") or {}).get("data"),
+        "steps": last.get("step", 0),
+        "loss": sum(last.get("losses", {}).values()) if last else None,
+        "measures": learned.get("measures", {}),
+        "when": time.strftime("%Y-%m-%d %H:%M", time.localtime((run / CONFIG).stat().st_mtime)),
+    }
+
+
+def _known_config(folder: Path) -> dict[str, Any]:
+    config = read_config(folder)
+    if config["method"] not in METHODS:
+        raise RunError(
+            f"{folder} was made by {config['method']!r}, which this version lacks. It has: {', '.join(METHODS)}."
+        )
+    return config
+
+
+def _as_text(value: Any) -> str:
+    """A label as text; 0, 0.0 and "0" are the same label."""
+    if value is None:
+        return ""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value).strip()
+    return str(int(number)) if number.is_integer() else str(number)
+
+
+# ---- the model card ------------------------------------------------------------------------------
+
+
+def write_card(estimator: Estimator, folder: Path, measures: list[Measure] | None = None) -> None:
+    """README.md: what was learned from what, how well beside baselines, how to use it."""
+    config = read_config(folder)
+    data = config.get("data", {})
+    rows = [f"- {name}: {value:.4g}" for name, value in config["learned"].get("measures", {}).items()]
+    rows += [f"- {measure}" for measure in measures or []]
+    defaults = type(estimator)().get_params()
+    changed = {k: v for k, v in estimator.get_params().items() if v != defaults[k]}
+    name = type(estimator).__name__
+    write_atomically(folder / "README.md", _CARD.format(
+        name=name, method=estimator.method, version=__version__, folder=folder.name, data=data.get("data"),
+        n_rows=data.get("n_rows"), label=_label_sentence(data), fingerprint=str(data.get("fingerprint"))[:16],
+        changed=changed or "all defaults", about=(type(estimator).__doc__ or name).strip().splitlines()[0],
+        measures="\n".join(rows) or "- none were taken",
+    ).encode())  # fmt: skip
+
+
+def _label_sentence(data: dict[str, Any]) -> str:
+    if data.get("label") is None:
+        return "no label column"
+    normal = data.get("normal")
+    chosen = f", only rows where it is {normal}" if normal is not None else ""
+    return f"label column `{data['label']}` left out{chosen}"
+
+
+_CARD = """---
+library_name: twofold
+tags: [twofold, {method}]
+---
+# {folder}
+
+{about}
+
+**Data.** {data}: {n_rows} rows, {label} (fingerprint {fingerprint}).
+**Settings.** {changed}. twofold {version}.
+
+## Measures
+{measures}
+
+## Use
+```python
+import twofold
+
+model = twofold.load("{folder}")  # {name}
+```
+`config.json` holds every setting, `model.safetensors` the weights. Loading runs no code.
+"""
