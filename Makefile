@@ -30,7 +30,8 @@ bench: setup
 	$(UV) sync --inexact --quiet --group bench
 	$(BIN)/python benchmarks/latent_order.py
 	$(BIN)/python benchmarks/anomaly_tables.py
-	$(BIN)/python benchmarks/page.py
+	$(BIN)/python benchmarks/resume.py
+	$(BIN)/python benchmarks/record.py
 
 format: setup
 	$(BIN)/ruff format .

@@ -16,7 +16,7 @@ from twofold.core.checkpoint import locked
 from twofold.core.distributed import is_main
 from twofold.core.estimator import CONFIG, FORMAT, Estimator, read_config
 from twofold.core.loop import Progress
-from twofold.data import open_table
+from twofold.data import default_label, open_table
 from twofold.data.columns import fingerprint
 from twofold.data.tables import split_label
 from twofold.data.atomic import write_atomically
@@ -38,11 +38,12 @@ class Source:
     def read(self) -> tuple[pa.Table, np.ndarray | None]:
         """The features, and the labels as texts (None where no label column was named)."""
         table = open_table(self.data)
-        if self.label is None:
+        label = self.label or default_label(self.data)
+        if label is None:
             if self.normal is not None:
                 raise DataError(f"--normal {self.normal} needs --label: the column in which that value stands.")
             return table, None
-        features, labels = split_label(table, self.label)
+        features, labels = split_label(table, label)
         return features, np.array([_as_text(value) for value in labels], dtype=object)
 
     def training_rows(self) -> pa.Table:

@@ -3,16 +3,22 @@
 torch.distributed is the engine. A run on one process needs none of it: every function here is then the identity.
 """
 
+import atexit
+import gc
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from copy import deepcopy
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-__all__ = ["agree", "average", "dealt", "is_main", "joined", "parallel_loss", "rank", "whole", "world_size"]
+__all__ = ["agree", "average", "dealt", "is_main", "join", "parallel_loss", "rank", "sharded", "whole", "world_size"]
+
+
+LearnerT = TypeVar("LearnerT", bound=nn.Module)
 
 
 def world_size() -> int:
@@ -30,16 +36,18 @@ def is_main() -> bool:
     return rank() == 0
 
 
-@contextmanager
-def joined(device: torch.device) -> Iterator[None]:
-    """Meet the other processes, if torchrun started any, for the length of the block."""
+def join(device: torch.device) -> None:
+    """Meet the other processes, if torchrun started any; once, until this process ends."""
     if world_size() == 1 or dist.is_initialized():
-        yield
         return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield
-    finally:
+    # left open, its threads abort the process at exit
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        gc.collect()
         dist.destroy_process_group()
 
 
@@ -71,18 +79,32 @@ class _Loss(nn.Module):
         return self.learner.loss(*batch)  # type: ignore[operator]
 
 
-def parallel_loss(learner: nn.Module, shard_above: float) -> Callable[..., dict[str, Tensor]]:
-    """The learner's loss, with gradients averaged over processes: DDP, or weights cut up when they are many."""
+def parallel_loss(learner: nn.Module) -> Callable[..., dict[str, Tensor]]:
+    """The learner's loss, with gradients averaged over processes."""
     loss: Callable[..., dict[str, Tensor]] = learner.loss  # type: ignore[assignment]
-    if world_size() == 1:
+    if world_size() == 1 or is_sharded(learner):
         return loss
-    if sum(p.numel() for p in learner.parameters()) > shard_above:
-        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+    watched = nn.parallel.DistributedDataParallel(_Loss(learner))
+    # a function, so that the learner does not become a part of itself
+    return lambda *batch: watched(*batch)
 
-        fully_shard(learner)
-        register_fsdp_forward_method(learner, "loss")
-        return lambda *batch: learner.loss(*batch)  # type: ignore[operator]
-    return nn.parallel.DistributedDataParallel(_Loss(learner))
+
+def sharded(learner: LearnerT, shard_above: float) -> LearnerT:
+    """The learner itself; a copy with its weights cut up over the processes when they are more than that."""
+    if world_size() == 1 or sum(p.numel() for p in learner.parameters()) <= shard_above:
+        return learner
+    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
+    pieces = deepcopy(learner)
+    # cut up again after every forward pass, so that measuring and averaging see the pieces
+    fully_shard(pieces, reshard_after_forward=True)
+    register_fsdp_forward_method(pieces, "loss")
+    return pieces
+
+
+def is_sharded(learner: nn.Module) -> bool:
+    """Whether its weights are cut up over the processes."""
+    return any(isinstance(p, DTensor) for p in learner.parameters())
 
 
 def whole(value: Tensor) -> Tensor:

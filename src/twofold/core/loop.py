@@ -21,7 +21,18 @@ from torch import Tensor
 from twofold.core.batches import NOISE, Array, Batches, mix
 from twofold.core.checkpoint import load_tensors, save_tensors
 from twofold.core.device import choose_threads, threads
-from twofold.core.distributed import agree, average, dealt, is_main, joined, parallel_loss, rank, whole, world_size
+from twofold.core.distributed import (
+    agree,
+    average,
+    dealt,
+    is_main,
+    join,
+    parallel_loss,
+    rank,
+    sharded,
+    whole,
+    world_size,
+)
 from twofold.core.learner import Learner
 from twofold.errors import DivergedError, RunError
 
@@ -91,29 +102,30 @@ def train(
         When the loss was not finite again after three returns to a good state at half the learning rate.
     """
     device = next(learner.parameters()).device
-    with joined(device):
-        training = _Training(learner, plan, folder)
-        batches = Batches(data, plan.batch_size, plan.seed, share=learner.share, device=device)
-        ruler = None if held_out is None else Batches(held_out, len(held_out[0]), 0, device=device)
-        training.resume()
-        try:
-            while not training.is_over():
-                yield training.advance(batches, ruler)
-        finally:
-            training.finish()
+    join(device)
+    training = _Training(learner, plan, folder)
+    batches = Batches(data, plan.batch_size, plan.seed, share=(rank(), world_size()), device=device)
+    ruler = None if held_out is None else Batches(held_out, len(held_out[0]), 0, device=device)
+    training.resume()
+    try:
+        while not training.is_over():
+            yield training.advance(batches, ruler)
+    finally:
+        training.finish()
 
 
 class _Training:
     """The state of one training: weights, their average, optimizers and position."""
 
     def __init__(self, learner: Learner, plan: Plan, folder: Path | None):
-        self.learner, self.plan = learner, plan
+        self.given, self.plan = learner, plan
+        self.learner = learner = sharded(learner, plan.shard_above)
         self.path = None if folder is None else Path(folder) / CHECKPOINT
         learner.share = (rank(), world_size())
         learner.generator = torch.Generator(next(learner.parameters()).device)
         n_parameters = sum(p.numel() for p in learner.parameters())
         self.n_threads = plan.n_threads or choose_threads(n_parameters, plan.batch_size)
-        learner.parallel_loss = parallel_loss(learner, plan.shard_above)
+        learner.parallel_loss = parallel_loss(learner)
         learner.optimizers = learner.configure()
         self.rates = {name: [g["lr"] for g in o.param_groups] for name, o in learner.optimizers.items()}
         self.average = {n: p.detach().clone() for n, p in learner.named_parameters()} if plan.ema else {}
@@ -268,7 +280,8 @@ class _Training:
         with torch.no_grad():
             for name, value in parts["model"].items():
                 live[name].copy_(dealt(value, live[name]))
-            self.average = {n: dealt(v, parameters[n]).clone() for n, v in parts["average"].items()}
+        # in the order of the parameters: a file has an order of its own
+        self.average = {n: dealt(parts["average"][n], p).clone() for n, p in parameters.items() if self.average}
         self.best = {n: dealt(v, live[n]).clone() for n, v in parts["best"].items()}
         for optimizer in self.learner.optimizers.values():
             optimizer.state.clear()
@@ -310,4 +323,8 @@ class _Training:
             self.learner.load_state_dict(self.best)
         else:
             self.swap_in(self.average)
-        self.learner.eval()
+        if self.given is not self.learner:
+            self.given.load_state_dict({name: whole(value) for name, value in self.learner.state_dict().items()})
+        self.given.eval()
+        self.given.optimizers = {}
+        self.given.parallel_loss = self.given.loss

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from twofold.errors import DataError
 
 __all__ = [
-    "MARKS", "MISSING_AMONG_NUMBERS", "MISSING_AMONG_WORDS", "Place", "Texts", "Values", "are_dates", "category_values",
-    "date_values", "find_mark", "is_text", "number_values", "parse_dates", "parse_numbers", "texts_of",
+    "MARKS", "MISSING_AMONG_NUMBERS", "MISSING_AMONG_WORDS", "Place", "Texts", "Values", "are_dates",
+    "category_values", "date_values", "find_mark", "is_missing", "is_text", "may_be_numbers", "number_values",
+    "parse_dates", "parse_numbers", "texts_of",
 ]  # fmt: skip
 
 MISSING_AMONG_WORDS = ("", "na", "n/a", "n.a.", "nan", "null", "<na>", "#n/a", "nat", "?")
@@ -67,6 +68,14 @@ class Values(NamedTuple):
 
 def is_text(type_: pa.DataType) -> bool:
     return pa.types.is_large_string(type_) or pa.types.is_string(type_)
+
+
+def may_be_numbers(type_: pa.DataType) -> bool:
+    """Numbers, booleans, durations and times of day; text, which may hold numbers; a column of nothing."""
+    if is_text(type_) or pa.types.is_null(type_) or pa.types.is_decimal(type_):
+        return True
+    is_other = pa.types.is_date(type_) or pa.types.is_timestamp(type_) or pa.types.is_interval(type_)
+    return bool(pa.types.is_primitive(type_) and not is_other)
 
 
 def texts_of(column: pa.Array) -> Texts:

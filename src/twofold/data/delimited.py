@@ -54,6 +54,8 @@ def _batches(path: Path, kind: str, dialect: Dialect, block_size: int) -> Iterat
         raise blame(path, kind, dialect, str(error)) from error
     except UnicodeDecodeError as error:
         raise blame(path, kind, dialect, str(error)) from error
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be unpacked or read ({error}). Fetch or write it again.") from error
 
 
 def _open(path: Path, kind: str, dialect: Dialect, block_size: int) -> pa.csv.CSVStreamingReader:
@@ -104,17 +106,19 @@ def _first_fault(path: Path, kind: str, dialect: Dialect) -> DataError | None:
     n_rows = 0  # complete rows below the header
     with open_bytes(path, kind) as binary, _unlimited_cells():
         text = io.TextIOWrapper(binary, encoding=dialect.encoding, errors="surrogateescape", newline="")
-        for _ in range(dialect.skip_lines):
-            text.readline()
-        reader = csv.reader(text, delimiter=dialect.separator, strict=True)
         try:
-            for row in reader:
+            for _ in range(dialect.skip_lines):
+                text.readline()
+            for row in csv.reader(text, delimiter=dialect.separator, strict=True):
                 n_rows += bool(row)
                 fault = _fault_of(row, dialect)
                 if fault:
                     return DataError(f"{path.name}, row {n_rows}: {fault}")
-        except (csv.Error, UnicodeError) as error:
+        except csv.Error as error:
             return _quote_fault(path, n_rows + 1, error)
+        except UnicodeError as error:
+            what = f"bytes that are not {dialect.encoding} ({error})"
+            return DataError(f"{path.name}, near row {n_rows + 1}: {what}. Save the file as UTF-8.")
     return None
 
 

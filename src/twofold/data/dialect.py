@@ -47,6 +47,8 @@ class Survey:
     n_closed: int = 0
     """Quotes before a separator or a line end; in a sound file as many as opened."""
     has_nul: bool = False
+    has_blank: bool = False
+    """A line end follows a line end."""
     is_utf8: bool = True
     is_western: bool = True
     """Every byte beyond ASCII stands among letters, as in Windows-1252 (which holds Latin-1)."""
@@ -79,7 +81,9 @@ def find_dialect(path: Path, kind: str) -> Dialect:
     _skip_remarks(text, dialect, path.name)
     body = "".join(_lines(text)[dialect.skip_lines :])
     dialect.separator = dialect.separator or _separator(body, path.suffix)
-    _name_columns(body, dialect, is_whole)
+    _name_columns(body, dialect, is_whole, path.name)
+    if len(dialect.names) == 1 and survey.has_blank:
+        dialect.notes.append("blank lines are passed over: write NA where a value is missing")
     return dialect
 
 
@@ -96,6 +100,7 @@ def _survey(path: Path, kind: str) -> Survey:
             survey.n_opened += sum(block.count(edge + b'"') for edge in EDGES) + (is_first and block[:1] == b'"')
             survey.n_closed += sum(block.count(b'"' + edge) for edge in EDGES)
         is_first, last = False, block[-1:]
+        survey.has_blank = survey.has_blank or any(ends in block for ends in (b"\n\n", b"\r\r", b"\n\r\n"))
         survey.has_nul = survey.has_nul or b"\0" in block
         if not block.isascii():
             survey.is_western = survey.is_western and not (UTF8_PAIR.search(block) or NOT_A_LETTER.search(block))
@@ -192,10 +197,10 @@ def _separator(body: str, suffix: str) -> str:
 # ---- header -------------------------------------------------------------------------------------
 
 
-def _name_columns(body: str, dialect: Dialect, is_whole: bool) -> None:
+def _name_columns(body: str, dialect: Dialect, is_whole: bool, name: str) -> None:
     rows = list(rows_of(body, dialect.separator))
     if not rows:
-        raise DataError("the header line is too long to read (a cell above 128 kB). Give columns shorter names.")
+        raise DataError(f"{name} has a name above 128 kB in its header. Give the columns shorter names.")
     if not is_whole and len(rows) > 1:
         rows.pop()  # it may be cut
     dialect.decimal_comma = _has_decimal_commas(rows[1:], dialect)

@@ -18,6 +18,7 @@ from twofold.data.cells import (
     find_mark,
     is_missing,
     is_text,
+    may_be_numbers,
     parse_numbers,
     texts_of,
 )
@@ -37,11 +38,9 @@ def guess_kind(column: pa.Array, missing: Sequence[str], place: Place) -> tuple[
         return "category", "", ""
     if pa.types.is_date(type_) or pa.types.is_timestamp(type_):
         return "date", "", ""
-    if pa.types.is_primitive(type_) or pa.types.is_decimal(type_):
-        return "number", "", ""
-    if not is_text(type_):
+    if not may_be_numbers(type_):
         return "ignore", f"values of type {type_} cannot be used; make numbers or words of them", ""
-    if _is_plainly_numeric(column):
+    if not is_text(type_) or _is_plainly_numeric(column):
         return "number", "", ""
     return _guess_text(texts_of(column), missing, place)
 
@@ -103,11 +102,9 @@ def _refuse_words_among_numbers(texts: Texts, bad: np.ndarray, present: np.ndarr
 
 
 def _word_error(text: str, index: int, place: Place, mark: str) -> DataError:
-    return place.error(
-        index,
-        f"{text[:60]!r} stands among numbers{f' with the sign {mark}' if mark else ''}. Mend the cell, declare the word as missing, "
-        "or declare the column a category.",
-    )
+    sign = f" with the sign {mark}" if mark else ""
+    remedy = "Mend the cell, declare the word as missing, or declare the column a category."
+    return place.error(index, f"{text[:60]!r} stands among numbers{sign}. {remedy}")
 
 
 def _refuse_mixed_dates(texts: Texts, iso: np.ndarray, dates: np.ndarray, present: np.ndarray, place: Place) -> None:

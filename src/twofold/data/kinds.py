@@ -22,6 +22,7 @@ from twofold.data.cells import (
     date_values,
     find_mark,
     is_text,
+    may_be_numbers,
     number_values,
     texts_of,
 )
@@ -93,7 +94,7 @@ def values_of(array: pa.Array, column: Column, missing: Sequence[str], place: Pl
         values = date_values(array, missing)
         _refuse_bad(array, values, place, "is no date as 2024-03-01. Mend it, or declare the column a category.")
         return values.number_N
-    if not _may_be_numbers(array.type):
+    if not may_be_numbers(array.type):
         raise place.error(None, f"it holds values of type {array.type}; numbers are needed. Give the numbers.")
     if column.origin:
         return _less_origin(array, column, missing, place)
@@ -102,12 +103,6 @@ def values_of(array: pa.Array, column: Column, missing: Sequence[str], place: Pl
     remedy = "Mend the cell, declare the word as missing, or declare the column a category."
     _refuse_bad(array, values, place, f"{need}. {remedy}")
     return values.number_N
-
-
-def _may_be_numbers(type_: pa.DataType) -> bool:
-    if is_text(type_) or pa.types.is_null(type_) or pa.types.is_decimal(type_):
-        return True
-    return bool(pa.types.is_primitive(type_) and not pa.types.is_date(type_) and not pa.types.is_timestamp(type_))
 
 
 def _refuse_bad(array: pa.Array, values: Values, place: Place, what: str) -> None:

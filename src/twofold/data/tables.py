@@ -19,11 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from twofold.data.atomic import NO_ROOM
 from twofold.data.delimited import is_too_long, read_batches
 from twofold.data.dialect import find_dialect, unique_names
 from twofold.data.files import ARROW, PARQUET, recognise
 from twofold.data.writing import write_table
-from twofold.errors import DataError
+from twofold.errors import DataError, DiskFullError, TwofoldError
 
 __all__ = ["read_table", "split_label", "table_name", "table_notes", "nearest", "write_table"]
 
@@ -160,9 +161,9 @@ def _read_file(path: Path, in_memory: int, folder: str | Path | None) -> tuple[p
 
 def _read_parquet(path: Path, in_memory: int, folder: str | Path | None) -> pa.Table:
     def read() -> pa.Table:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             n_bytes = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
-            if n_bytes <= in_memory:
+            if n_bytes <= in_memory or not file.metadata.num_rows:
                 return file.read()
             batches = (pa.RecordBatch.from_struct_array(_plain_batch(batch)) for batch in file.iter_batches())
             first = next(batches)
@@ -183,7 +184,11 @@ def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa
 
 def _guarded(path: Path, read: Callable[[], pa.Table]) -> pa.Table:
     try:
-        return read()
+        table = read()
+        table.validate(full=True)  # letters that are not UTF-8, offsets that lead outside
+        return table
+    except TwofoldError:
+        raise
     except (pa.ArrowException, OSError, ValueError) as error:
         what = str(error).splitlines()[0][:120]
         remedy = "It is cut short or damaged: fetch or write it again."
@@ -199,8 +204,11 @@ def _spool(batches: Iterator[pa.RecordBatch], schema: pa.Schema, folder: str | P
             for batch in batches:
                 writer.write_batch(batch)
         table = pa.ipc.open_file(pa.memory_map(name)).read_all()
-    except BaseException:
+    except BaseException as error:
         os.unlink(name)
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            remedy = "Free some space, or give another folder."
+            raise DiskFullError(error.errno, f"no room to unpack the table in {Path(name).parent}. {remedy}") from error
         raise
     if folder is None and os.name == "posix":
         os.unlink(name)  # the mapping keeps the bytes until it is dropped

@@ -1,6 +1,5 @@
 """Tables to files: whole or not at all, and harmless to the spreadsheet that opens them."""
 
-import errno
 import os
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from twofold.data.atomic import NO_ROOM
 from twofold.data.cells import is_text
 from twofold.errors import DataError, DiskFullError
 
@@ -46,9 +46,10 @@ def write_table(table: pa.Table, path: str | Path) -> None:
         _write(table, part, path.suffix)
         os.replace(part, path)
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in NO_ROOM:
             size = f"{table.nbytes / 1e6:.1f} MB"
-            raise DiskFullError(f"no room for {path} ({size}). Free space or write elsewhere.") from error
+            remedy = "What was there before is untouched. Free some space or write elsewhere."
+            raise DiskFullError(error.errno, f"no room for {path} ({size}). {remedy}") from error
         raise DataError(f"{path} cannot be written ({error}). Write elsewhere.") from error
     finally:
         part.unlink(missing_ok=True)

@@ -1,0 +1,70 @@
+"""report.html: one file that stands alone, figures and all."""
+
+from collections.abc import Sequence
+from html import escape
+from io import StringIO
+from typing import Any
+
+__all__ = ["figure_html", "page"]
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1c2330; --soft: #5b6577; --line: #dfe3ea; --paper: #fbfbfc; --card: #fff; --hue: #2f6fb2 }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e7eaf0; --soft: #9aa5b8; --line: #2c3442; --paper: #12161d; --card: #191f29; --hue: #7db4ee }
+  figure > svg { background: #fff; border-radius: 6px }
+}
+body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 }
+main { max-width: 60rem; margin: 0 auto; padding: 3rem 1.25rem 5rem }
+h1 { font-size: 2rem; margin: 0 0 .25rem; letter-spacing: -.02em } h2 { margin: 3rem 0 .25rem }
+p { max-width: 44rem } .soft, figcaption { color: var(--soft); font-size: .9rem }
+table { border-collapse: collapse; width: 100%; font-size: .9rem } .scroll { overflow-x: auto }
+th, td { text-align: left; padding: .45rem .8rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
+th { color: var(--soft); font-weight: 600 } td.number { font-variant-numeric: tabular-nums; font-weight: 600 }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 1.25rem; margin-top: 1rem }
+figure { margin: 0; padding: 1rem; background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow-x: auto }
+figure > svg { max-width: 100%; height: auto } .ahead { color: #1f8a4c; font-weight: 600 } .not { color: #b3541e; font-weight: 600 }
+"""
+
+
+def figure_html(figure: Any) -> str:
+    """A matplotlib figure as SVG inside the page."""
+    buffer = StringIO()
+    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def page(chapters: Sequence[Any], rows: Sequence[dict[str, Any]], seconds: float) -> str:
+    """The whole report."""
+    summary = _table(rows)
+    sections = "".join(_section(chapter) for chapter in chapters)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>twofold: the tour</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head><body><main>'
+        f"<h1>twofold: the tour</h1><p class=soft>Deep learning beyond plain classification, on data that came with the "
+        f"package; trained and measured here in {seconds:.0f} seconds. Every measure is on rows that training never saw, "
+        f"beside a baseline.</p>{summary}{sections}</main></body></html>"
+    )
+
+
+def _section(chapter: Any) -> str:
+    figures = "".join(
+        f"<figure>{html}<figcaption>{escape(text)}</figcaption></figure>" for html, text in chapter.figures
+    )
+    return (
+        f"<h2>{escape(chapter.title)}</h2><p>{escape(chapter.idea)}</p>"
+        f"<p class=soft>{escape(str(chapter.measure))}</p><div class=figures>{figures}</div>"
+    )
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
+    body = "".join(f"<tr>{''.join(_cell(name, value) for name, value in row.items())}</tr>" for row in rows)
+    return f"<div class=scroll><table><tr>{head}</tr>{body}</table></div>"
+
+
+def _cell(name: str, value: Any) -> str:
+    if isinstance(value, float):
+        return f"<td class=number>{value:.4g}</td>"
+    kind = {"ahead": " class=ahead", "not ahead": " class=not"}.get(str(value), "")
+    return f"<td{kind}>{escape(str(value))}</td>"

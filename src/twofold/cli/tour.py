@@ -1,0 +1,145 @@
+"""twofold tour: every chapter on the built-in samples, beside baselines, and a report.html that stands alone."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twofold.cli.flags import parse
+from twofold.cli.output import say, table
+from twofold.cli.report import figure_html, page
+from twofold.data.atomic import write_atomically
+from twofold.data.samples import load_sample
+from twofold.data.tables import split_label
+from twofold.measure.report import Measure
+from twofold.methods.autoencoder import Autoencoder
+from twofold.methods.detector import AnomalyDetector
+
+__all__ = ["tour"]
+
+
+@dataclass(kw_only=True)
+class TourFlags:
+    """Every chapter on the built-in samples."""
+
+    out: Path = Path("tour")
+    """The folder for report.html."""
+    seed: int = 0
+    """Start of all randomness."""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One chapter's piece of the tour."""
+
+    title: str
+    idea: str
+    learned: str
+    measure: Measure
+    figures: list[tuple[str, str]] = field(default_factory=list)  # (HTML, caption)
+
+    @property
+    def beside(self) -> tuple[str, float]:
+        """The baseline to beat."""
+        return self.measure.baselines[0]
+
+    @property
+    def verdict(self) -> str:
+        """Whether the measure beats its baseline."""
+        ahead = self.measure.value - self.beside[1]
+        return "ahead" if (ahead > 0) == self.measure.is_higher_better and ahead else "not ahead"
+
+
+def tour(arguments: list[str]) -> dict[str, Any]:
+    """Train, measure, draw."""
+    flags = parse(TourFlags, "tour", arguments)
+    began, chapters = time.perf_counter(), []
+    for chapter in _chapters(flags.seed):
+        chapters.append(chapter)
+        say(f"{chapter.title}: {chapter.measure}")
+    seconds = time.perf_counter() - began
+    rows = [_row(chapter) for chapter in chapters]
+    say()
+    table(rows)
+    report = flags.out / "report.html"
+    write_atomically(report, page(chapters, rows, seconds).encode())
+    say(f"\n{seconds:.0f} s; pictures and figures in {report}")
+    return {"report": str(report), "seconds": seconds, "chapters": rows}
+
+
+def _row(chapter: Chapter) -> dict[str, Any]:
+    interval = chapter.measure.interval
+    return {
+        "chapter": chapter.title,
+        "what was learned": chapter.learned,
+        "measure": chapter.measure.name,
+        "value": chapter.measure.value,
+        "95 %": f"{interval[0]:.3f} - {interval[1]:.3f}" if interval else "",
+        "baseline": f"{chapter.beside[0]} {chapter.beside[1]:.4g}",
+        "verdict": chapter.verdict,
+    }
+
+
+def _chapters(seed: int) -> Iterator[Chapter]:
+    yield _autoencoder(seed)
+    yield _detector(seed)
+
+
+# ---- the chapters --------------------------------------------------------------------------------
+
+
+def _autoencoder(seed: int) -> Chapter:
+    """Digits: 64 pixels in 8 numbers."""
+    from twofold.cli.pictures import digits_rebuilt, error_by_k
+
+    pixels, _ = split_label(load_sample("digits"), "digit")
+    train, test = _halves(pixels.num_rows, seed, share=0.8)
+    autoencoder = Autoencoder(seed=seed).fit(pixels.take(train))
+    measures = {measure.name: measure for measure in autoencoder.evaluate(pixels.take(test))}
+    return Chapter(
+        "Autoencoder",
+        "An encoder squeezes each row through a bottleneck of a few numbers, a decoder rebuilds the row from them. "
+        "The numbers are ordered: the first k are the best k, for every k, with one model.",
+        "8 x 8 digits in 8 ordered numbers",
+        measures["error at k = 8"],
+        [
+            (figure_html(error_by_k(measures)), "Error of rebuilding held-out digits from the first k numbers."),
+            (
+                figure_html(digits_rebuilt(autoencoder, pixels.take(test[:10]))),
+                "Held-out digits, and the same rebuilt from 2, 4, 8, 16 and 32 numbers.",
+            ),
+        ],
+    )
+
+
+def _detector(seed: int) -> Chapter:
+    """Breast cancer: learn the benign, find the malignant."""
+    from twofold.cli.pictures import alarms, score_histogram
+
+    cells, labels = split_label(load_sample("breast-cancer"), "diagnosis")
+    is_anomaly = np.array([str(label) for label in labels]) == "malignant"
+    train, test = _halves(cells.num_rows, seed, share=0.5)
+    normal, test = train[~is_anomaly[train]], np.concatenate([test, train[is_anomaly[train]]])
+    detector = AnomalyDetector(seed=seed).fit(cells.take(normal))
+    rows, truth = cells.take(test), is_anomaly[test]
+    measures = detector.evaluate(rows, truth)
+    return Chapter(
+        "Anomaly detection",
+        "Learn what normal rows look like by rebuilding hidden cells from the others; flag what is rebuilt badly or lies "
+        "far from all normal rows. The p-value says how rare such a score is among normal rows.",
+        "benign tumours; malignant ones are strangers",
+        measures[0],
+        [
+            (figure_html(score_histogram(-detector.score_samples(rows), truth)), "Anomaly scores of unseen rows."),
+            (alarms(detector, rows, truth), "The strangest rows, and the columns that gave them away."),
+        ],
+    )
+
+
+def _halves(n_rows: int, seed: int, share: float) -> tuple[np.ndarray, np.ndarray]:
+    order = np.random.default_rng(seed).permutation(n_rows)
+    n_first = int(share * n_rows)
+    return np.sort(order[:n_first]), np.sort(order[n_first:])

@@ -1,0 +1,426 @@
+"""Autoencoder: a few ordered numbers for each row, and the row back from the first k of them, for any k.
+
+The networks start as principal components (PCA) and learn what those miss. In training each row is rebuilt from a random
+number of its first latent numbers, so the first ones learn to hold the most (nested dropout). Gates, set on held-out
+rows, shut the networks out where they do not beat PCA.
+
+Rippel, Gelbart, Adams 2014, Learning ordered representations with nested dropout, https://arxiv.org/abs/1402.0915
+Dimension key: N rows, B rows at a time, P numbers, Q categories, C = P + Q cells of a row, Z latent numbers,
+D width, I inputs and O outputs of the networks (nn/cells.py).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array
+from sklearn.utils.extmath import randomized_svd
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+from torch.nn import functional
+
+from twofold.core.device import choose_device
+from twofold.core.estimator import Estimator, seeded
+from twofold.core.learner import Learner
+from twofold.core.loop import Progress, train
+from twofold.core.rows import first_table, is_named, next_table
+from twofold.data.columns import Columns
+from twofold.errors import DataError, SettingError
+from twofold.nn.cells import Cells
+
+__all__ = ["Autoencoder", "OrderedLearner", "OrderedNetwork"]
+
+N_CUTS = 2  # numbers of latents that a row is rebuilt from in one step
+DROPOUT = 0.1
+GATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+RARE = 0.01  # least share that PCA may give to a level
+FLOOR = 1e-4  # of the variance: smaller errors count as none
+PCA_ROWS = 20_000
+ROWS_AT_ONCE = 2048
+
+
+# ---- networks ------------------------------------------------------------------------------------
+
+
+class ResidualMLP(nn.Module):
+    """Blocks that add to a stream of width D; it answers 0 until it has learned something."""
+
+    def __init__(self, n_inputs: int, n_outputs: int, dim: int, depth: int):
+        super().__init__()
+        self.first = nn.Linear(n_inputs, dim)
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(depth + 1))
+        self.ins = nn.ModuleList(nn.Linear(dim, dim) for _ in range(depth))
+        self.outs = nn.ModuleList(nn.Linear(dim, dim) for _ in range(depth))
+        self.last = nn.Linear(dim, n_outputs)
+        for layer in (*self.outs, self.last):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, input_BI: Tensor, drop: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        stream_BD = self.first(input_BI)
+        for norm, into, out in zip(self.norms, self.ins, self.outs, strict=False):
+            hidden_BD = functional.gelu(into(norm(stream_BD)))
+            stream_BD = stream_BD + out(hidden_BD if drop is None else drop(hidden_BD))
+        return self.last(self.norms[-1](stream_BD))
+
+
+class OrderedNetwork(nn.Module):
+    """Encoder and decoder: principal components and what two ResidualMLPs add to them."""
+
+    def __init__(self, cells: Cells, latent_dim: int, dim: int, depth: int):
+        super().__init__()
+        self.cells = cells
+        self.encoder = ResidualMLP(cells.n_inputs, latent_dim, dim, depth)
+        self.decoder = ResidualMLP(2 * latent_dim, cells.n_outputs, dim, depth)
+        self.register_buffer("centre_O", torch.zeros(cells.n_outputs))
+        self.register_buffer("axis_ZO", torch.zeros(latent_dim, cells.n_outputs))
+        self.register_buffer("spread_Z", torch.ones(latent_dim))
+        # by k, PCA's own error on training rows: of a cell, and of a number as its root
+        self.register_buffer("error_Z", torch.ones(latent_dim))
+        self.register_buffer("step_Z", torch.ones(latent_dim))
+        # how much of what the encoder, and for each k the decoder, adds is let through
+        self.register_buffer("bend", torch.ones(()))
+        self.register_buffer("gate_Z", torch.ones(latent_dim))
+        self.register_buffer("ratio_Z", torch.full((latent_dim,), torch.nan))
+
+    def project(self, number_BP: Tensor, category_BQ: Tensor) -> Tensor:
+        """The principal components (B, Z)."""
+        return (self.cells.values(number_BP, category_BQ) - self.centre_O) @ self.axis_ZO.T
+
+    def encode(self, number_BP: Tensor, category_BQ: Tensor, drop: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """The latent numbers (B, Z), in the units of principal components."""
+        bend = 1.0 if self.training else self.bend
+        added_BZ = self.encoder(self.cells.inputs(number_BP, category_BQ), drop)
+        return self.project(number_BP, category_BQ) + bend * self.spread_Z * added_BZ
+
+    def straight(self, latent_BZ: Tensor, k_B: Tensor) -> Tensor:
+        """PCA's answer (B, O) from the first k; the share that it gives to a level becomes a logit."""
+        value_BO = self._first(latent_BZ, k_B) @ self.axis_ZO + self.centre_O
+        P = self.cells.n_numbers
+        return torch.cat([value_BO[:, :P], value_BO[:, P:].clamp_min(RARE).log()], 1)
+
+    def added(self, latent_BZ: Tensor, k_B: Tensor, drop: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """What the decoder adds to it, (B, O); to numbers in steps as large as PCA's error at that k."""
+        kept_BZ = self._first(latent_BZ, k_B) / self.spread_Z
+        mask_BZ = self._mask(k_B).to(kept_BZ.dtype).expand_as(kept_BZ)
+        added_BO = self.decoder(torch.cat([kept_BZ, mask_BZ], 1), drop)
+        is_number_O = torch.arange(self.cells.n_outputs, device=added_BO.device) < self.cells.n_numbers
+        return added_BO * torch.where(is_number_O, self.step_Z[k_B - 1][:, None], 1.0)
+
+    def decode(self, latent_BZ: Tensor, k_B: Tensor) -> Tensor:
+        """The outputs (B, O) from the first k; `k_B` may have length 1."""
+        return self.straight(latent_BZ, k_B) + self.gate_Z[k_B - 1][:, None] * self.added(latent_BZ, k_B)
+
+    def _mask(self, k_B: Tensor) -> Tensor:
+        return torch.arange(len(self.spread_Z), device=k_B.device) < k_B[:, None]
+
+    def _first(self, latent_BZ: Tensor, k_B: Tensor) -> Tensor:
+        return latent_BZ.masked_fill(~self._mask(k_B), 0.0)
+
+
+# ---- loss ----------------------------------------------------------------------------------------
+
+
+class OrderedLearner(Learner):
+    """The error of rebuilding from the first k, for random k, each in proportion to PCA's at that k."""
+
+    def __init__(self, network: OrderedNetwork):
+        super().__init__()
+        self.network = network
+
+    def loss(self, number_BP: Tensor, category_BQ: Tensor) -> dict[str, Tensor]:
+        B, Z = len(number_BP), len(self.network.spread_Z)
+        latent_BZ = self.network.encode(number_BP, category_BQ, self.drop)
+        k_R = (self.uniform(B, N_CUTS).T.reshape(-1) * Z).long().clamp_max(Z - 1) + 1  # R = N_CUTS * B
+        latent_RZ = latent_BZ.repeat(N_CUTS, 1)
+        output_RO = self.network.straight(latent_RZ, k_R) + self.network.added(latent_RZ, k_R, self.drop)
+        cost_RC = self.network.cells.surprise(output_RO, number_BP.repeat(N_CUTS, 1), category_BQ.repeat(N_CUTS, 1))
+        # without this the first few would be all that matters: PCA's error falls a hundredfold from k = 1 to 32
+        return {"relative_error": (cost_RC.mean(1) / self.network.error_Z[k_R - 1]).mean()}
+
+    def drop(self, hidden_RD: Tensor) -> Tensor:
+        """Dropout, from the loop's own random numbers."""
+        R, D = hidden_RD.shape
+        return hidden_RD * (self.uniform(R, D) >= DROPOUT) / (1 - DROPOUT)
+
+    @torch.inference_mode()
+    def evaluate(self, number_BP: Tensor, category_BQ: Tensor) -> dict[str, float]:
+        """Set the gates, and compare with PCA: the mean over k of the ratio of errors, plus a fine where PCA wins."""
+        network, Z = self.network, len(self.network.spread_Z)
+        network.bend.fill_(1.0)
+        latent_BZ, plain_BZ = network.encode(number_BP, category_BQ), network.project(number_BP, category_BQ)
+        for k in range(1, Z + 1):
+            k_1 = torch.tensor([k], device=latent_BZ.device)
+            straight_BO, added_BO = network.straight(latent_BZ, k_1), network.added(latent_BZ, k_1)
+            outputs = [network.straight(plain_BZ, k_1), *(straight_BO + gate * added_BO for gate in GATES)]
+            errors = torch.stack([network.cells.surprise(o, number_BP, category_BQ).mean() for o in outputs])
+            best = int(errors[1:].argmin())
+            network.gate_Z[k - 1] = GATES[best]
+            floor = network.error_Z[0] * FLOOR
+            network.ratio_Z[k - 1] = (errors[1 + best] + floor) / (errors[0] + floor)
+        return {"held_out": self._judge()}
+
+    def _judge(self) -> float:
+        network = self.network
+        score = float(network.ratio_Z.mean() + 10 * (network.ratio_Z.max() - 1).clamp_min(0))
+        if score < 1:
+            return score
+        # nothing gained yet: plain PCA
+        network.bend.fill_(0.0)
+        network.gate_Z.fill_(0.0)
+        network.ratio_Z.fill_(1.0)
+        return 1.0
+
+
+# ---- the start: principal components -------------------------------------------------------------
+
+
+def principal_axes(value_NO: np.ndarray, n_axes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Directions of largest spread (Z, O) and the spread along each (Z), most first, without those of no spread."""
+    N, O = value_NO.shape
+    if O <= 500:
+        variance_O, axis_OO = np.linalg.eigh(value_NO.T @ value_NO / N)
+        axis_ZO, spread_Z = axis_OO.T[::-1][:n_axes], np.sqrt(variance_O[::-1].clip(0))[:n_axes]
+    else:
+        _, length_Z, axis_ZO = randomized_svd(value_NO, n_axes, n_iter=7, random_state=seed % 2**32)
+        spread_Z = length_Z / np.sqrt(N)
+    n_real = max(1, int((spread_Z > 1e-5 * spread_Z[0]).sum()))
+    # a direction and its opposite are as good: the largest entry is made positive
+    sign_Z = np.sign(axis_ZO[np.arange(len(axis_ZO)), np.abs(axis_ZO).argmax(1)])
+    return (axis_ZO * sign_Z[:, None])[:n_real], np.maximum(spread_Z, 1e-6)[:n_real]
+
+
+def start_from_pca(cells: Cells, data: tuple[Tensor, Tensor], settings: "Autoencoder") -> OrderedNetwork:
+    """A network that is PCA of these rows, exactly."""
+    value_NO = cells.values(*data).double()
+    centre_O = value_NO.mean(0)
+    most = min(settings.latent_dim, cells.n_outputs)
+    axis_ZO, spread_Z = principal_axes((value_NO - centre_O).numpy(), most, settings.seed)
+    network = OrderedNetwork(cells, len(spread_Z), settings.dim, settings.depth)
+    network.centre_O.copy_(centre_O)
+    network.axis_ZO.copy_(torch.from_numpy(axis_ZO.copy()))
+    network.spread_Z.copy_(torch.from_numpy(spread_Z))
+    latent_NZ, floor = network.project(*data), FLOOR * float(value_NO.var(0, correction=0).mean())
+    for k in range(1, len(spread_Z) + 1):
+        cost_NC = cells.surprise(network.straight(latent_NZ, torch.tensor([k])), *data)
+        network.error_Z[k - 1] = cost_NC.mean() + max(floor, 1e-12)
+        network.step_Z[k - 1] = cost_NC[:, : cells.n_numbers].mean().nan_to_num(1.0).sqrt() + floor**0.5
+    return network
+
+
+# ---- the estimator -------------------------------------------------------------------------------
+
+
+@dataclass(eq=False, repr=False)
+class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
+    """A few ordered numbers for each row of a table, and the row back from the first k of them.
+
+    Numbers, dates, categories and missing cells may be mixed. On held-out rows the rebuilding from the first k is made
+    to beat PCA with k components, for every k.
+
+    Attributes
+    ----------
+    network_ : the fitted networks.
+    columns_ : what the columns of the table mean.
+    error_ratio_ : (Z,) error of rebuilding held-out rows from the first 1, 2, ... numbers, over PCA's; NaN where too
+        few rows were given to hold any out.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> X = load_wine().data
+    >>> autoencoder = Autoencoder(n_steps=20).fit(X)
+    >>> autoencoder.transform(X).shape
+    (178, 13)
+    >>> autoencoder.reconstruct(X, k=3).shape
+    (178, 13)
+    """
+
+    method: ClassVar[str] = "autoencoder"
+
+    latent_dim: int = 32
+    """Numbers a row becomes, at most: more keep more of it; the first k of them are the best k to keep."""
+    dim: int = 256
+    """Width of the networks: wider learn finer detail, take longer, and need more rows."""
+    depth: int = 2
+    """Blocks in each network: more can bend further, and take longer."""
+    kinds: dict[str, str] | None = None
+    """Column name to number, category, date or ignore, where the guess would be wrong."""
+    missing: tuple[str, ...] = ()
+    """Words that mean a missing cell, besides the usual ones: the more are named, the fewer pass for values."""
+    batch_size: int = 128
+    """Rows per update: more give a steadier direction and a slower step."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    # ---- learning --------------------------------------------------------------------------------
+
+    def train(self, X: Any, y: Any = None, *, folder: str | Path | None = None) -> Iterator[Progress]:
+        """Learn from rows, one Progress a step.
+
+        Parameters
+        ----------
+        X : 2-D array, pandas, polars or Arrow frame, or path of a table; N rows.
+        y : not used.
+        folder : where the checkpoint lives; a checkpoint found there is gone on from.
+        """
+        for name in ("latent_dim", "dim", "depth"):
+            if not getattr(self, name) >= 1:
+                raise SettingError(f"{name} is {getattr(self, name)!r}; it must be at least 1. Give a larger one.")
+        table = first_table(self, X)
+        columns = Columns.learn(table, _kinds(self.kinds, X, table), self.missing)
+        data = columns.encode(table)
+        n_steps = int(np.clip(20 * len(data[0]) ** 0.5, 100, 10_000))
+        plan = self._plan(n_steps, interval=max(1, (self.n_steps or n_steps) // 10))
+        kept, held_out = _split(data, self.latent_dim, self.seed)
+        learner = self._start(columns, kept, is_judged=held_out is not None)
+        try:
+            yield from train(learner, kept, plan, held_out=held_out, folder=None if folder is None else Path(folder))
+        finally:
+            self._finish(learner.network, columns, _form(X))
+
+    def _start(self, columns: Columns, kept: tuple[np.ndarray, ...], *, is_judged: bool) -> OrderedLearner:
+        flagged = [p for p, column in enumerate(columns.number_columns) if column.n_missing]
+        cells = Cells(len(columns.numbers), columns.cardinalities, flagged)
+        rows = np.random.default_rng(self.seed).permutation(len(kept[0]))[:PCA_ROWS]
+        with seeded(self.seed), torch.no_grad():
+            network = start_from_pca(cells, tuple(torch.from_numpy(array[rows]) for array in kept), self)
+        # until the first judgement the gates are shut, where there will be one: stopped before it, this is PCA
+        for gate in (network.bend, network.gate_Z):
+            gate.fill_(0.0 if is_judged else 1.0)
+        learner = OrderedLearner(network).to(choose_device(self.device))
+        learner.learning_rate = self.learning_rate
+        return learner
+
+    def _finish(self, network: OrderedNetwork, columns: Columns, form: str) -> None:
+        # in float64 a row's answer does not depend on which rows came with it
+        self.network_ = network.cpu().double().eval().requires_grad_(False)
+        self.columns_, self.form_ = columns, form
+        self.error_ratio_ = self.network_.ratio_Z.numpy()
+        self._n_features_out = len(self.error_ratio_)
+
+    # ---- verbs -----------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def transform(self, X: Any) -> np.ndarray:
+        """The latent numbers, (N, Z), the most telling first; the first k columns are the best k."""
+        check_is_fitted(self, "network_")
+        latent_NZ = torch.cat([self.network_.encode(*batch) for batch in self._batches(X)])
+        return latent_NZ.numpy().astype(np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64)
+
+    @torch.inference_mode()
+    def inverse_transform(self, latent: Any) -> Any:
+        """Rows from latent numbers (N, k), k <= Z: an array, or the kind of frame that fit was given."""
+        check_is_fitted(self, "network_")
+        latent_Nk = torch.from_numpy(check_array(latent, dtype=np.float64))
+        k_1 = self._cut(latent_Nk.shape[1])
+        latent_NZ = functional.pad(latent_Nk, (0, self._n_features_out - int(k_1)))
+        return self._rows([self.network_.decode(part_BZ, k_1) for part_BZ in latent_NZ.split(ROWS_AT_ONCE)], self.form_)
+
+    @torch.inference_mode()
+    def reconstruct(self, X: Any, k: int | None = None) -> Any:
+        """The rows of X as the first k latent numbers tell them (all by default), as X is: an array or a frame.
+
+        Missing cells come back filled in.
+        """
+        check_is_fitted(self, "network_")
+        k_1 = self._cut(k)
+        outputs = [self.network_.decode(self.network_.encode(*batch), k_1) for batch in self._batches(X)]
+        return self._rows(outputs, _form(X))
+
+    @torch.inference_mode()
+    def reconstruction_error(self, X: Any, k: int | None = None) -> np.ndarray:
+        """For each row the mean over its present cells, (N,): squared error in standard deviations, nats of a category."""
+        check_is_fitted(self, "network_")
+        k_1, errors = self._cut(k), []
+        for number_BP, category_BQ in self._batches(X):
+            output_BO = self.network_.decode(self.network_.encode(number_BP, category_BQ), k_1)
+            cost_BC = self.network_.cells.surprise(output_BO, number_BP, category_BQ)
+            n_present_B = (~number_BP.isnan()).sum(1) + (category_BQ > 0).sum(1)
+            errors.append(cost_BC.sum(1) / n_present_B.clamp_min(1))
+        return torch.cat(errors).numpy()
+
+    def _batches(self, X: Any) -> Iterator[tuple[Tensor, Tensor]]:
+        number_NP, category_NQ = self.columns_.encode(next_table(self, X))
+        for first in range(0, len(number_NP), ROWS_AT_ONCE):
+            rows = slice(first, first + ROWS_AT_ONCE)
+            yield torch.tensor(number_NP[rows]).double(), torch.tensor(category_NQ[rows])
+
+    def _cut(self, k: int | None) -> Tensor:
+        if k is not None and not 1 <= k <= self._n_features_out:
+            raise SettingError(f"k is {k}; this model has {self._n_features_out} latent numbers. Give 1 to that many.")
+        return torch.tensor([self._n_features_out if k is None else k])
+
+    def _rows(self, outputs: list[Tensor], form: str) -> Any:
+        number_NP, category_NQ = (x.numpy() for x in self.network_.cells.likeliest(torch.cat(outputs)))
+        columns = self.columns_
+        if form == "array" and all(column.kind == "number" for column in columns.columns):
+            # an array of numbers gets the decimals that a table would have rounded off
+            centre_P, scale_P = np.array([(c.centre + c.origin, c.scale) for c in columns.number_columns]).T
+            return number_NP * scale_P + centre_P
+        table = columns.decode(number_NP, category_NQ)
+        if form == "array":
+            nothing = [None] * len(table)
+            cells = {column.name: nothing for column in columns.columns} | table.to_pydict()
+            return np.array(list(cells.values()), dtype=object).T
+        return table if form == "pyarrow" else nw.from_arrow(table, backend=form).to_native()
+
+    # ---- saving ----------------------------------------------------------------------------------
+
+    def _pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        check_is_fitted(self, "network_")
+        names = getattr(self, "feature_names_in_", None)
+        learned = {
+            "columns": self.columns_.to_json(), "form": self.form_, "latent_dim": self._n_features_out,
+            "flagged": self.network_.cells.flagged.tolist(), "n_features_in": int(self.n_features_in_),
+            "feature_names_in": None if names is None else list(names),
+        }  # fmt: skip
+        return {name: value.float() for name, value in self.network_.state_dict().items()}, learned
+
+    def _unpack(self, tensors: Mapping[str, Tensor], learned: Mapping[str, Any]) -> None:
+        columns = Columns.from_json(learned["columns"])
+        cells = Cells(len(columns.numbers), columns.cardinalities, learned["flagged"])
+        network = OrderedNetwork(cells, learned["latent_dim"], self.dim, self.depth)
+        network.load_state_dict(tensors)
+        self.n_features_in_ = learned["n_features_in"]
+        if learned["feature_names_in"] is not None:
+            self.feature_names_in_ = np.array(learned["feature_names_in"], dtype=object)
+        self._finish(network, columns, learned["form"])
+
+
+def _kinds(kinds: Mapping[str, str] | None, X: Any, table: pa.Table) -> dict[str, str]:
+    """What the user says; the columns of an array of numbers are numbers, with nothing to guess."""
+    plain = () if is_named(X) else [field.name for field in table.schema if not pa.types.is_large_string(field.type)]
+    return dict.fromkeys(plain, "number") | dict(kinds or {})
+
+
+def _form(X: Any) -> str:
+    """What rows go back as: array, pyarrow, pandas, polars, ..."""
+    if not is_named(X):
+        return "array"
+    return "pyarrow" if isinstance(X, str | Path) else str(nw.from_native(X).implementation.value)
+
+
+def _split(
+    data: tuple[np.ndarray, ...], latent_dim: int, seed: int
+) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...] | None]:
+    """A tenth of the rows, 1,000 at most, held out to judge by; none of fewer than 40."""
+    N = len(data[0])
+    if N < 40:
+        return data, None
+    n_held = int(np.clip(N // 10, 10, max(100, min(1000, 32_000 // latent_dim))))
+    if isinstance(data[0], np.memmap):
+        # rows mapped from disk stay there: the last ones are taken
+        return tuple(array[:-n_held] for array in data), tuple(array[-n_held:] for array in data)
+    order = np.random.default_rng(seed).permutation(N)
+    return tuple(array[order[n_held:]] for array in data), tuple(array[order[:n_held]] for array in data)
