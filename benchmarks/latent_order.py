@@ -73,7 +73,9 @@ def main() -> None:
     for name in arguments.sets:
         for seed in range(arguments.seeds):
             result = measure(name, seed)
-            print({k: round(v, 3) if isinstance(v, float) else v for k, v in result.items() if k != "ratio"}, flush=True)
+            print(
+                {k: round(v, 3) if isinstance(v, float) else v for k, v in result.items() if k != "ratio"}, flush=True
+            )
             results.append(result)
     path = ROOT / "benchmarks/results/latent_order.json"
     path.parent.mkdir(exist_ok=True)

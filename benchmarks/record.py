@@ -37,13 +37,20 @@ def _processor() -> str:
     return f"{len(names)} cores, {names[0]}" if names else platform.processor()
 
 
+_HEAD = """# Benchmarks
+
+Made by `python benchmarks/record.py` from benchmarks/results/. Peers ran in the same process batch, on the same data
+and machine. Ratios are what to quote; single times depend on the machine.
+"""
+
+
 def page() -> str:
     """docs/benchmarks.md from the results."""
-    parts = ["# Benchmarks", "", "Made by `python benchmarks/record.py` from benchmarks/results/. Peers ran in the same process", "batch, on the same data and machine. Ratios are what to quote; single times depend on the machine.", ""]  # fmt: skip
+    parts = [_HEAD]
     for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_text())
-        parts += [f"## {result['name']}", "", result["claim"], "", f"`{result['command']}` - {result['date']}, {result['machine']}", ""]  # fmt: skip
-        parts += [*_table(result["figures"]), ""]
+        parts += [f"## {result['name']}", "", result["claim"], ""]
+        parts += [f"`{result['command']}` - {result['date']}, {result['machine']}", "", *_table(result["figures"]), ""]
         if result["rows"]:
             parts += [
                 "<details><summary>the table behind it</summary>",

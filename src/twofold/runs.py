@@ -17,9 +17,9 @@ from twofold.core.distributed import is_main
 from twofold.core.estimator import CONFIG, FORMAT, Estimator, read_config
 from twofold.core.loop import Progress
 from twofold.data import default_label, open_table
+from twofold.data.atomic import write_atomically
 from twofold.data.columns import fingerprint
 from twofold.data.tables import split_label
-from twofold.data.atomic import write_atomically
 from twofold.errors import DataError, RunError
 from twofold.measure.report import Measure
 from twofold.methods import METHODS

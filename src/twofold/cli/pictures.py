@@ -59,7 +59,8 @@ def alarms(detector: Any, rows: pa.Table, is_anomaly_N: np.ndarray, n_shown: int
     found = detector.detect(rows)
     strangest = np.argsort(-np.asarray(found["anomaly_score"]))[:n_shown]
     lines = "".join(
-        f"<tr><td>{'anomaly' if is_anomaly_N[i] else 'normal'}</td><td class=number>{found['anomaly_score'][i]:.3g}</td>"
+        f"<tr><td>{'anomaly' if is_anomaly_N[i] else 'normal'}</td>"
+        f"<td class=number>{found['anomaly_score'][i]:.3g}</td>"
         f"<td class=number>{found['p_value'][i]:.3g}</td><td>{escape(str(found['reason'][i]))}</td></tr>"
         for i in strangest
     )

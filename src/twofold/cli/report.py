@@ -8,9 +8,11 @@ from typing import Any
 __all__ = ["figure_html", "page"]
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1c2330; --soft: #5b6577; --line: #dfe3ea; --paper: #fbfbfc; --card: #fff; --hue: #2f6fb2 }
+:root {
+  color-scheme: light dark; --ink: #1c2330; --soft: #5b6577; --line: #dfe3ea; --paper: #fbfbfc; --card: #fff
+}
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e7eaf0; --soft: #9aa5b8; --line: #2c3442; --paper: #12161d; --card: #191f29; --hue: #7db4ee }
+  :root { --ink: #e7eaf0; --soft: #9aa5b8; --line: #2c3442; --paper: #12161d; --card: #191f29 }
   figure > svg { background: #fff; border-radius: 6px }
 }
 body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 }
@@ -21,8 +23,9 @@ table { border-collapse: collapse; width: 100%; font-size: .9rem } .scroll { ove
 th, td { text-align: left; padding: .45rem .8rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 th { color: var(--soft); font-weight: 600 } td.number { font-variant-numeric: tabular-nums; font-weight: 600 }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 1.25rem; margin-top: 1rem }
-figure { margin: 0; padding: 1rem; background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow-x: auto }
-figure > svg { max-width: 100%; height: auto } .ahead { color: #1f8a4c; font-weight: 600 } .not { color: #b3541e; font-weight: 600 }
+figure { margin: 0; padding: 1rem; background: var(--card); border: 1px solid var(--line); border-radius: 10px }
+figure { overflow-x: auto } figure > svg { max-width: 100%; height: auto }
+.ahead { color: #1f8a4c; font-weight: 600 } .not { color: #b3541e; font-weight: 600 }
 """
 
 
@@ -38,12 +41,14 @@ def page(chapters: Sequence[Any], rows: Sequence[dict[str, Any]], seconds: float
     """The whole report."""
     summary = _table(rows)
     sections = "".join(_section(chapter) for chapter in chapters)
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+    intro = (
+        "Deep learning beyond plain classification, on data that came with the package; trained and measured here in "
+        f"{seconds:.0f} seconds. Every measure is on rows that training never saw, beside a baseline."
+    )
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>twofold: the tour</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head><body><main>'
-        f"<h1>twofold: the tour</h1><p class=soft>Deep learning beyond plain classification, on data that came with the "
-        f"package; trained and measured here in {seconds:.0f} seconds. Every measure is on rows that training never saw, "
-        f"beside a baseline.</p>{summary}{sections}</main></body></html>"
+        f'<!doctype html><html lang="en"><head>{head}<title>twofold: the tour</title><style>{_STYLE}</style></head>'
+        f"<body><main><h1>twofold: the tour</h1><p class=soft>{intro}</p>{summary}{sections}</main></body></html>"
     )
 
 

@@ -128,8 +128,8 @@ def _detector(seed: int) -> Chapter:
     measures = detector.evaluate(rows, truth)
     return Chapter(
         "Anomaly detection",
-        "Learn what normal rows look like by rebuilding hidden cells from the others; flag what is rebuilt badly or lies "
-        "far from all normal rows. The p-value says how rare such a score is among normal rows.",
+        "Learn what normal rows look like by rebuilding hidden cells from the others; flag what is rebuilt badly "
+        "or lies far from all normal rows. The p-value says how rare such a score is among normal rows.",
         "benign tumours; malignant ones are strangers",
         measures[0],
         [

@@ -44,6 +44,7 @@ class Place:
     """Rows above this block."""
 
     def error(self, index: int | None, what: str) -> DataError:
+        """The error that names this table and column, and the row where one cell is to blame."""
         row = "" if index is None else f", row {self.first_row + int(index) + 1}"
         return DataError(f"{self.table}, column {self.column!r}{row}: {what}")
 
@@ -67,6 +68,7 @@ class Values(NamedTuple):
 
 
 def is_text(type_: pa.DataType) -> bool:
+    """Whether a column of this type holds text."""
     return pa.types.is_large_string(type_) or pa.types.is_string(type_)
 
 
@@ -79,6 +81,7 @@ def may_be_numbers(type_: pa.DataType) -> bool:
 
 
 def texts_of(column: pa.Array) -> Texts:
+    """The distinct texts of a column, trimmed, and each row's place among them."""
     encoded = column.dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     return Texts(pc.utf8_trim_whitespace(encoded.dictionary), codes)

@@ -31,7 +31,7 @@ from twofold.core.learner import Learner
 from twofold.core.loop import Progress, train
 from twofold.core.rows import first_table, is_named, next_table
 from twofold.data.columns import Columns
-from twofold.errors import DataError, SettingError
+from twofold.errors import SettingError
 from twofold.nn.cells import Cells
 
 __all__ = ["Autoencoder", "OrderedLearner", "OrderedNetwork"]
