@@ -4,14 +4,15 @@ Dimension key: N rows, B rows of one process's batch.
 """
 
 from collections.abc import Sequence
+from typing import Union
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Batches"]
+__all__ = ["Array", "Batches", "NOISE", "Picked", "mix"]
 
-Array = np.ndarray | Tensor
+Array = Union[np.ndarray, Tensor, "Picked"]
 
 # Mixed into the seed, so that the order of the rows and the noise of a step are unrelated.
 ORDER, NOISE = 0x9E3779B9, 0x85EBCA6B
@@ -20,6 +21,19 @@ ORDER, NOISE = 0x9E3779B9, 0x85EBCA6B
 def mix(seed: int, purpose: int, number: int) -> int:
     """A seed for one purpose and one number (an epoch, a step), unlike its neighbours'."""
     return int(np.random.SeedSequence([seed, purpose, number]).generate_state(1, np.uint64)[0] >> 1)
+
+
+class Picked:
+    """Some rows of an array, read when they are asked for: the array may be mapped from disk."""
+
+    def __init__(self, array: np.ndarray, rows: np.ndarray):
+        self.array, self.rows = array, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        return np.asarray(self.array[self.rows[index]])
 
 
 class Batches:
@@ -75,6 +89,8 @@ class Batches:
 
 def _in_memory(array: Array, device: torch.device) -> Array:
     """A tensor on the device, unless the array is mapped from disk and may not fit."""
+    if isinstance(array, Picked):
+        return array if isinstance(array.array, np.memmap) else _in_memory(array.array[array.rows], device)
     if isinstance(array, np.memmap):
         return array
     if isinstance(array, np.ndarray):
@@ -83,7 +99,7 @@ def _in_memory(array: Array, device: torch.device) -> Array:
 
 
 def _take(array: Array, index_B: Tensor, device: torch.device) -> Tensor:
-    if isinstance(array, np.memmap):
+    if isinstance(array, np.memmap | Picked):
         return torch.from_numpy(np.asarray(array[index_B.numpy()])).to(device)
     assert isinstance(array, Tensor)
     return array.index_select(0, index_B.to(array.device))

@@ -23,7 +23,7 @@ def choose_device(name: str = "auto") -> torch.device:
         When the name is unknown or the machine lacks it.
     """
     if name == "auto":
-        return torch.accelerator.current_accelerator() or torch.device("cpu")
+        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -3,6 +3,7 @@
 Keeps scikit-learn's bookkeeping (`n_features_in_`, `feature_names_in_`) on the estimator.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
+from twofold.data.columns import Columns
 from twofold.data.tables import read_table
 
-__all__ = ["first_table", "is_named", "next_table"]
+__all__ = ["first_table", "is_named", "learn_columns", "next_table"]
 
 
 def is_named(X: Any) -> bool:
@@ -47,6 +49,15 @@ def next_table(estimator: BaseEstimator, X: Any) -> pa.Table:
     table = read_table(_checked(estimator, X, is_first=False))
     names = getattr(estimator, "feature_names_in_", None)
     return table if names is None else table.rename_columns(list(names))
+
+
+def learn_columns(
+    estimator: BaseEstimator, X: Any, kinds: Mapping[str, str] | None, missing: Sequence[str]
+) -> tuple[Columns, pa.Table]:
+    """What the columns of X mean, and X as a table; the columns of an array of numbers are numbers, nothing to guess."""
+    table = first_table(estimator, X)
+    plain = () if is_named(X) else [field.name for field in table.schema if not pa.types.is_large_string(field.type)]
+    return Columns.learn(table, dict.fromkeys(plain, "number") | dict(kinds or {}), missing), table
 
 
 def _checked(estimator: BaseEstimator, X: Any, *, is_first: bool) -> np.ndarray:

@@ -24,7 +24,7 @@ def continuity(x_NP: np.ndarray, latent_NZ: np.ndarray, n_neighbors: int = 10) -
 
 
 def neighbours_kept(x_NP: np.ndarray, latent_NZ: np.ndarray, n_neighbors: int = 10) -> float:
-    """Share of each row's nearest rows that are among its nearest in the latent too; by chance n_neighbors / (N - 1)."""
+    """Share of each row's nearest rows that are among its nearest in the latent too; by chance K / (N - 1)."""
     before_NK, after_NK = (_neighbours(points, n_neighbors) for points in (x_NP, latent_NZ))
     return float((before_NK[:, :, None] == after_NK[:, None, :]).any(2).mean())
 

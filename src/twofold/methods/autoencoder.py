@@ -1,15 +1,15 @@
 """Autoencoder: a few ordered numbers for each row, and the row back from the first k of them, for any k.
 
-The networks start as principal components (PCA) and learn what those miss. In training each row is rebuilt from a random
-number of its first latent numbers, so the first ones learn to hold the most (nested dropout). Gates, set on held-out
-rows, shut the networks out where they do not beat PCA.
+The networks start as principal components (PCA) and learn what those miss. In training each row is rebuilt from a
+random number of its first latent numbers, so the first ones learn to hold the most (nested dropout). Gates, set on
+held-out rows, shut the networks out where they do not beat PCA.
 
 Rippel, Gelbart, Adams 2014, Learning ordered representations with nested dropout, https://arxiv.org/abs/1402.0915
 Dimension key: N rows, B rows at a time, P numbers, Q categories, C = P + Q cells of a row, Z latent numbers,
-D width, I inputs and O outputs of the networks (nn/cells.py).
+R = N_CUTS * B, D width, O outputs. The networks are in nn/ordered.py.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,9 +20,8 @@ import pyarrow as pa
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
-from sklearn.utils.extmath import randomized_svd
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from twofold.core.device import choose_device
@@ -31,97 +30,17 @@ from twofold.core.learner import Learner
 from twofold.core.loop import Progress, train
 from twofold.core.rows import first_table, is_named, next_table
 from twofold.data.columns import Columns
-from twofold.errors import SettingError
+from twofold.errors import DataError, SettingError
 from twofold.nn.cells import Cells
+from twofold.nn.ordered import FLOOR, OrderedNetwork, start_from_pca
 
-__all__ = ["Autoencoder", "OrderedLearner", "OrderedNetwork"]
+__all__ = ["Autoencoder", "OrderedLearner"]
 
 N_CUTS = 2  # numbers of latents that a row is rebuilt from in one step
 DROPOUT = 0.1
 GATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-RARE = 0.01  # least share that PCA may give to a level
-FLOOR = 1e-4  # of the variance: smaller errors count as none
-PCA_ROWS = 20_000
+PCA_CELLS = 20_000_000  # from how many the start is computed, at least 1,000 rows
 ROWS_AT_ONCE = 2048
-
-
-# ---- networks ------------------------------------------------------------------------------------
-
-
-class ResidualMLP(nn.Module):
-    """Blocks that add to a stream of width D; it answers 0 until it has learned something."""
-
-    def __init__(self, n_inputs: int, n_outputs: int, dim: int, depth: int):
-        super().__init__()
-        self.first = nn.Linear(n_inputs, dim)
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(depth + 1))
-        self.ins = nn.ModuleList(nn.Linear(dim, dim) for _ in range(depth))
-        self.outs = nn.ModuleList(nn.Linear(dim, dim) for _ in range(depth))
-        self.last = nn.Linear(dim, n_outputs)
-        for layer in (*self.outs, self.last):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
-
-    def forward(self, input_BI: Tensor, drop: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        stream_BD = self.first(input_BI)
-        for norm, into, out in zip(self.norms, self.ins, self.outs, strict=False):
-            hidden_BD = functional.gelu(into(norm(stream_BD)))
-            stream_BD = stream_BD + out(hidden_BD if drop is None else drop(hidden_BD))
-        return self.last(self.norms[-1](stream_BD))
-
-
-class OrderedNetwork(nn.Module):
-    """Encoder and decoder: principal components and what two ResidualMLPs add to them."""
-
-    def __init__(self, cells: Cells, latent_dim: int, dim: int, depth: int):
-        super().__init__()
-        self.cells = cells
-        self.encoder = ResidualMLP(cells.n_inputs, latent_dim, dim, depth)
-        self.decoder = ResidualMLP(2 * latent_dim, cells.n_outputs, dim, depth)
-        self.register_buffer("centre_O", torch.zeros(cells.n_outputs))
-        self.register_buffer("axis_ZO", torch.zeros(latent_dim, cells.n_outputs))
-        self.register_buffer("spread_Z", torch.ones(latent_dim))
-        # by k, PCA's own error on training rows: of a cell, and of a number as its root
-        self.register_buffer("error_Z", torch.ones(latent_dim))
-        self.register_buffer("step_Z", torch.ones(latent_dim))
-        # how much of what the encoder, and for each k the decoder, adds is let through
-        self.register_buffer("bend", torch.ones(()))
-        self.register_buffer("gate_Z", torch.ones(latent_dim))
-        self.register_buffer("ratio_Z", torch.full((latent_dim,), torch.nan))
-
-    def project(self, number_BP: Tensor, category_BQ: Tensor) -> Tensor:
-        """The principal components (B, Z)."""
-        return (self.cells.values(number_BP, category_BQ) - self.centre_O) @ self.axis_ZO.T
-
-    def encode(self, number_BP: Tensor, category_BQ: Tensor, drop: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """The latent numbers (B, Z), in the units of principal components."""
-        bend = 1.0 if self.training else self.bend
-        added_BZ = self.encoder(self.cells.inputs(number_BP, category_BQ), drop)
-        return self.project(number_BP, category_BQ) + bend * self.spread_Z * added_BZ
-
-    def straight(self, latent_BZ: Tensor, k_B: Tensor) -> Tensor:
-        """PCA's answer (B, O) from the first k; the share that it gives to a level becomes a logit."""
-        value_BO = self._first(latent_BZ, k_B) @ self.axis_ZO + self.centre_O
-        P = self.cells.n_numbers
-        return torch.cat([value_BO[:, :P], value_BO[:, P:].clamp_min(RARE).log()], 1)
-
-    def added(self, latent_BZ: Tensor, k_B: Tensor, drop: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """What the decoder adds to it, (B, O); to numbers in steps as large as PCA's error at that k."""
-        kept_BZ = self._first(latent_BZ, k_B) / self.spread_Z
-        mask_BZ = self._mask(k_B).to(kept_BZ.dtype).expand_as(kept_BZ)
-        added_BO = self.decoder(torch.cat([kept_BZ, mask_BZ], 1), drop)
-        is_number_O = torch.arange(self.cells.n_outputs, device=added_BO.device) < self.cells.n_numbers
-        return added_BO * torch.where(is_number_O, self.step_Z[k_B - 1][:, None], 1.0)
-
-    def decode(self, latent_BZ: Tensor, k_B: Tensor) -> Tensor:
-        """The outputs (B, O) from the first k; `k_B` may have length 1."""
-        return self.straight(latent_BZ, k_B) + self.gate_Z[k_B - 1][:, None] * self.added(latent_BZ, k_B)
-
-    def _mask(self, k_B: Tensor) -> Tensor:
-        return torch.arange(len(self.spread_Z), device=k_B.device) < k_B[:, None]
-
-    def _first(self, latent_BZ: Tensor, k_B: Tensor) -> Tensor:
-        return latent_BZ.masked_fill(~self._mask(k_B), 0.0)
 
 
 # ---- loss ----------------------------------------------------------------------------------------
@@ -135,14 +54,20 @@ class OrderedLearner(Learner):
         self.network = network
 
     def loss(self, number_BP: Tensor, category_BQ: Tensor) -> dict[str, Tensor]:
+        """The error over PCA's; 1 at the start."""
+        # half precision would blur what is left at large k, a thousandth of the variance
+        with torch.autocast(number_BP.device.type, enabled=False):
+            return {"relative_error": self._relative_error(number_BP, category_BQ)}
+
+    def _relative_error(self, number_BP: Tensor, category_BQ: Tensor) -> Tensor:
         B, Z = len(number_BP), len(self.network.spread_Z)
         latent_BZ = self.network.encode(number_BP, category_BQ, self.drop)
-        k_R = (self.uniform(B, N_CUTS).T.reshape(-1) * Z).long().clamp_max(Z - 1) + 1  # R = N_CUTS * B
+        k_R = (self.uniform(B, N_CUTS).T.reshape(-1) * Z).long().clamp_max(Z - 1) + 1
         latent_RZ = latent_BZ.repeat(N_CUTS, 1)
         output_RO = self.network.straight(latent_RZ, k_R) + self.network.added(latent_RZ, k_R, self.drop)
         cost_RC = self.network.cells.surprise(output_RO, number_BP.repeat(N_CUTS, 1), category_BQ.repeat(N_CUTS, 1))
         # without this the first few would be all that matters: PCA's error falls a hundredfold from k = 1 to 32
-        return {"relative_error": (cost_RC.mean(1) / self.network.error_Z[k_R - 1]).mean()}
+        return (cost_RC.mean(1) / self.network.error_Z[k_R - 1]).mean()
 
     def drop(self, hidden_RD: Tensor) -> Tensor:
         """Dropout, from the loop's own random numbers."""
@@ -178,42 +103,6 @@ class OrderedLearner(Learner):
         return 1.0
 
 
-# ---- the start: principal components -------------------------------------------------------------
-
-
-def principal_axes(value_NO: np.ndarray, n_axes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Directions of largest spread (Z, O) and the spread along each (Z), most first, without those of no spread."""
-    N, O = value_NO.shape
-    if O <= 500:
-        variance_O, axis_OO = np.linalg.eigh(value_NO.T @ value_NO / N)
-        axis_ZO, spread_Z = axis_OO.T[::-1][:n_axes], np.sqrt(variance_O[::-1].clip(0))[:n_axes]
-    else:
-        _, length_Z, axis_ZO = randomized_svd(value_NO, n_axes, n_iter=7, random_state=seed % 2**32)
-        spread_Z = length_Z / np.sqrt(N)
-    n_real = max(1, int((spread_Z > 1e-5 * spread_Z[0]).sum()))
-    # a direction and its opposite are as good: the largest entry is made positive
-    sign_Z = np.sign(axis_ZO[np.arange(len(axis_ZO)), np.abs(axis_ZO).argmax(1)])
-    return (axis_ZO * sign_Z[:, None])[:n_real], np.maximum(spread_Z, 1e-6)[:n_real]
-
-
-def start_from_pca(cells: Cells, data: tuple[Tensor, Tensor], settings: "Autoencoder") -> OrderedNetwork:
-    """A network that is PCA of these rows, exactly."""
-    value_NO = cells.values(*data).double()
-    centre_O = value_NO.mean(0)
-    most = min(settings.latent_dim, cells.n_outputs)
-    axis_ZO, spread_Z = principal_axes((value_NO - centre_O).numpy(), most, settings.seed)
-    network = OrderedNetwork(cells, len(spread_Z), settings.dim, settings.depth)
-    network.centre_O.copy_(centre_O)
-    network.axis_ZO.copy_(torch.from_numpy(axis_ZO.copy()))
-    network.spread_Z.copy_(torch.from_numpy(spread_Z))
-    latent_NZ, floor = network.project(*data), FLOOR * float(value_NO.var(0, correction=0).mean())
-    for k in range(1, len(spread_Z) + 1):
-        cost_NC = cells.surprise(network.straight(latent_NZ, torch.tensor([k])), *data)
-        network.error_Z[k - 1] = cost_NC.mean() + max(floor, 1e-12)
-        network.step_Z[k - 1] = cost_NC[:, : cells.n_numbers].mean().nan_to_num(1.0).sqrt() + floor**0.5
-    return network
-
-
 # ---- the estimator -------------------------------------------------------------------------------
 
 
@@ -228,8 +117,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     ----------
     network_ : the fitted networks.
     columns_ : what the columns of the table mean.
-    error_ratio_ : (Z,) error of rebuilding held-out rows from the first 1, 2, ... numbers, over PCA's; NaN where too
-        few rows were given to hold any out.
+    error_ratio_ : (Z,) error of rebuilding held-out rows from the first 1, 2, ... numbers, over PCA's; a little kind,
+        as those rows set the gates. NaN where fewer than 40 rows were given: none are held out then.
 
     Examples
     --------
@@ -292,9 +181,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     def _start(self, columns: Columns, kept: tuple[np.ndarray, ...], *, is_judged: bool) -> OrderedLearner:
         flagged = [p for p, column in enumerate(columns.number_columns) if column.n_missing]
         cells = Cells(len(columns.numbers), columns.cardinalities, flagged)
-        rows = np.random.default_rng(self.seed).permutation(len(kept[0]))[:PCA_ROWS]
+        n_rows = max(1000, PCA_CELLS // max(1, cells.n_outputs))
+        rows = np.random.default_rng(self.seed).permutation(len(kept[0]))[:n_rows]
         with seeded(self.seed), torch.no_grad():
-            network = start_from_pca(cells, tuple(torch.from_numpy(array[rows]) for array in kept), self)
+            network = start_from_pca(
+                cells, tuple(torch.from_numpy(array[rows]) for array in kept), self.seed,
+                latent_dim=self.latent_dim, dim=self.dim, depth=self.depth,
+            )  # fmt: skip
         # until the first judgement the gates are shut, where there will be one: stopped before it, this is PCA
         for gate in (network.bend, network.gate_Z):
             gate.fill_(0.0 if is_judged else 1.0)
@@ -322,7 +215,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     def inverse_transform(self, latent: Any) -> Any:
         """Rows from latent numbers (N, k), k <= Z: an array, or the kind of frame that fit was given."""
         check_is_fitted(self, "network_")
-        latent_Nk = torch.from_numpy(check_array(latent, dtype=np.float64))
+        latent_Nk = torch.from_numpy(check_array(latent, dtype=np.float64, copy=True))
+        if latent_Nk.shape[1] > self._n_features_out:
+            raise DataError(
+                f"the latent has {latent_Nk.shape[1]} columns; this model has {self._n_features_out} latent numbers. "
+                "Give that many, or the first few of them."
+            )
         k_1 = self._cut(latent_Nk.shape[1])
         latent_NZ = functional.pad(latent_Nk, (0, self._n_features_out - int(k_1)))
         return self._rows([self.network_.decode(part_BZ, k_1) for part_BZ in latent_NZ.split(ROWS_AT_ONCE)], self.form_)
@@ -340,7 +238,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
     @torch.inference_mode()
     def reconstruction_error(self, X: Any, k: int | None = None) -> np.ndarray:
-        """For each row the mean over its present cells, (N,): squared error in standard deviations, nats of a category."""
+        """The mean cost of each row's present cells, (N,): squared error in standard deviations, nats of categories."""
         check_is_fitted(self, "network_")
         k_1, errors = self._cut(k), []
         for number_BP, category_BQ in self._batches(X):
