@@ -7,7 +7,7 @@ command  OMP_NUM_THREADS=1 python benchmarks/latent_order.py [SET ...] [--seeds 
 machine  2 shared cores of an AMD EPYC; CPU seconds of fit, one thread
 minutes  5
 expect   largest ratio .997 (landsat, k = 3); mean over k .40-.48 digits, .94 landsat, .33-.73 mnist, .29-.37 SpamBase;
-         at k = 8 .44-.49 digits, .92-.94 landsat, .40-.66 mnist, .34-.39 SpamBase; fit 11 CPU s digits, 16-23 the others
+         at k = 8 .44-.49 digits, .92-.94 landsat, .40-.66 mnist, .34-.39 SpamBase; fit 11 CPU s digits, 16-23 others
 date     2026-11-21
 
 Random 80/20 split by seed, at most 10,000 rows; PCA is fitted on the same 80 %, standardised by it. The Autoencoder

@@ -54,7 +54,7 @@ def next_table(estimator: BaseEstimator, X: Any) -> pa.Table:
 def learn_columns(
     estimator: BaseEstimator, X: Any, kinds: Mapping[str, str] | None, missing: Sequence[str]
 ) -> tuple[Columns, pa.Table]:
-    """What the columns of X mean, and X as a table; the columns of an array of numbers are numbers, nothing to guess."""
+    """What the columns of X mean, and X as a table. The columns of an array of numbers are numbers: nothing to guess."""
     table = first_table(estimator, X)
     plain = () if is_named(X) else [field.name for field in table.schema if not pa.types.is_large_string(field.type)]
     return Columns.learn(table, dict.fromkeys(plain, "number") | dict(kinds or {}), missing), table

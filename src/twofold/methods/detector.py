@@ -32,7 +32,7 @@ from twofold.core.loop import Progress, train
 from twofold.core.rows import learn_columns, next_table
 from twofold.data.columns import Columns, row_hashes
 from twofold.errors import SettingError
-from twofold.measure.calibration import EvidenceScale, conformal_p_values, conformal_threshold
+from twofold.measure.calibration import Calibration, EvidenceScale
 from twofold.measure.detection import detection_measures
 from twofold.measure.forgeries import Forger, auroc
 from twofold.measure.report import Measure
@@ -113,7 +113,7 @@ class MaskedCells(Learner):
 
     def every_cell(self, number_NP: Tensor, category_NQ: Tensor) -> Tensor:
         """Each cell's surprise (N, C) while its group of columns is hidden."""
-        parts = []
+        number_NP, parts = soften(number_NP.to(self.first.weight.dtype)), []
         for number_BP, category_BQ in zip(number_NP.split(ROWS_AT_ONCE), category_NQ.split(ROWS_AT_ONCE), strict=True):
             cost_BC = number_BP.new_zeros(len(number_BP), len(self.group_C))
             for group in range(int(self.group_C.max()) + 1):
@@ -136,7 +136,9 @@ class Evidence:
     number_RP, category_RQ : reference rows; the first ones are held out.
     """
 
-    def __init__(self, network: MaskedCells, cardinalities: list[int], number_RP: Tensor, category_RQ: Tensor, n_held_out: int):
+    def __init__(
+        self, network: MaskedCells, cardinalities: list[int], number_RP: Tensor, category_RQ: Tensor, n_held_out: int
+    ):
         self.network, self.number_RP, self.category_RQ, self.n_held_out = network, number_RP, category_RQ, n_held_out
         self.space = Space(number_RP, category_RQ, cardinalities)
         self.place_RX, self.place_by_quantile_RX = self.space.places(number_RP, category_RQ)
@@ -146,7 +148,7 @@ class Evidence:
         seen = slice(n_held_out if n_held_out < len(number_RP) else 0, None)
         self.tails = Tails(number_RP[seen], category_RQ[seen], cardinalities)
         # on rows that the network learned from: the held-out ones must look no tamer than new rows
-        cost_BC = network.every_cell(soften(number_RP[seen][:2000]), category_RQ[seen][:2000])
+        cost_BC = network.every_cell(number_RP[seen][:2000], category_RQ[seen][:2000])
         self.cell_mean_C, self.cell_spread_C = cost_BC.mean(0), cost_BC.std(0, correction=0) + 0.05
         normal_HE = self.raw(number_RP[:n_held_out], category_RQ[:n_held_out], self.own_R[:n_held_out])
         self.scales = [EvidenceScale(score_H) for score_H in normal_HE.T]
@@ -159,7 +161,7 @@ class Evidence:
         near_by_quantile_BK, _ = nearest(by_quantile_BX, self.place_by_quantile_RX, 5, own_B)
         density_B = near_BK.mean(1) / (self.reach_R[who_BK].mean(1) + 1e-3 * self.reach_R.mean() + 1e-9)
         tail_BC = self.tails(number_BP, category_BQ)
-        cost_BC = self.network.every_cell(soften(number_BP), category_BQ)
+        cost_BC = self.network.every_cell(number_BP, category_BQ)
         kinds = (
             near_BK[:, 0], near_BK[:, :5].mean(1), density_B, near_by_quantile_BK[:, 0], near_by_quantile_BK.mean(1),
             tail_BC.sum(1), tail_BC.amax(1), cost_BC.mean(1), self.standard(cost_BC).amax(1),
@@ -186,7 +188,9 @@ class Evidence:
         around_MP = self.number_RP.nan_to_num(0.0)[who_MK].mean(1)
         forged = forger.forge(base_M, around_MP)
         parts = [self(number_MP, category_MQ, base_M) for number_MP, category_MQ in forged.values()]
-        table = [[auroc(n, f) for n, f in zip(self.normal_HE.T, part_ME.T.contiguous(), strict=True)] for part_ME in parts]
+        table = [
+            [auroc(n, f) for n, f in zip(self.normal_HE.T, part_ME.T.contiguous(), strict=True)] for part_ME in parts
+        ]
         return torch.tensor(table, dtype=torch.float64), torch.cat(parts)
 
 
@@ -317,7 +321,9 @@ class AnomalyDetector(OutlierMixin, Estimator):
     def _check(self) -> None:
         for name, low, high in (("alarm_rate", 0, 1), ("trim", -1e-9, 0.5)):
             if not low < getattr(self, name) < high:
-                raise SettingError(f"{name} is {getattr(self, name)!r}; it must lie between {max(low, 0):g} and {high:g}.")
+                raise SettingError(
+                    f"{name} is {getattr(self, name)!r}; it must lie between {max(low, 0):g} and {high:g}."
+                )
         for name in ("dim", "depth", "n_references"):
             if not getattr(self, name) >= 1:
                 raise SettingError(f"{name} is {getattr(self, name)!r}; it must be at least 1. Give a larger one.")
@@ -346,7 +352,8 @@ class AnomalyDetector(OutlierMixin, Estimator):
     @torch.inference_mode()
     def _finish(self, learner: MaskedCells, columns: Columns, data: tuple[np.ndarray, ...], split: Split) -> None:
         """From a trained network to a detector: evidence, its weights, calibration."""
-        network = learner.cpu().eval().requires_grad_(False)
+        # in float64 a row's score does not depend on which rows came with it
+        network = learner.cpu().double().eval().requires_grad_(False)
         number_RP, category_RQ = _tensors(data, split.references)
         evidence = Evidence(network, columns.cardinalities, number_RP, category_RQ, split.n_held_out)
         generator = torch.Generator().manual_seed(self.seed)
@@ -357,17 +364,18 @@ class AnomalyDetector(OutlierMixin, Estimator):
             odds_E[EVIDENCE.index("local density")] = -torch.inf
         self.weight_E_ = torch.softmax(SHARPNESS * odds_E, 0)
         self.evidence_, self.columns_ = evidence, columns
-        self.calibration_ = self._calibration(data, split, generator)
+        self.calibration_ = self._calibrate(data, split)
         self.hash_R_ = row_hashes((number_RP.numpy(), category_RQ.numpy()))
         self._measure(forged_ME)
         self._conclude()
 
-    def _calibration(self, data: tuple[np.ndarray, ...], split: Split, generator: torch.Generator) -> Tensor:
-        """Scores of rows like those to come: held-out ones, and of the lonely ones as many as are their due."""
+    def _calibrate(self, data: tuple[np.ndarray, ...], split: Split) -> Calibration:
+        """By rows like those to come: held-out ones, and those that were left out as too lonely."""
         score_H = self.evidence_.normal_HE @ self.weight_E_
-        n_lonely = round(len(score_H) * len(split.lonely) / len(split.references))
-        chosen = split.lonely[torch.randperm(len(split.lonely), generator=generator)[:n_lonely].numpy()]
-        return torch.cat([score_H, self._strangeness(*_tensors(data, chosen))])
+        # one held-out row stands for as many as were kept; where none was left out, for itself
+        weight_H = torch.full_like(score_H, len(split.references) / len(score_H) if len(split.lonely) else 1.0)
+        score_L = self._strangeness(*_tensors(data, split.lonely))
+        return Calibration(torch.cat([score_H, score_L]), torch.cat([weight_H, torch.ones_like(score_L)]))
 
     def _measure(self, forged_ME: Tensor) -> None:
         near = EVIDENCE.index("5 nearest rows")
@@ -375,13 +383,13 @@ class AnomalyDetector(OutlierMixin, Estimator):
         self.measures_ = {
             "AUROC on self-made anomalies": auroc(normal_HE @ self.weight_E_, forged_ME @ self.weight_E_),
             "the same by 5 nearest rows alone": auroc(normal_HE[:, near], forged_ME[:, near].contiguous()),
-            "calibration rows": float(len(self.calibration_)),
+            "calibration rows": float(len(self.calibration_.score_N)),
         }
 
     def _conclude(self) -> None:
         """What follows from the learned tensors, after fit and after load alike."""
         self.weights_ = dict(zip(EVIDENCE, self.weight_E_.tolist(), strict=True))
-        self.offset_ = -conformal_threshold(self.calibration_, self.alarm_rate)
+        self.offset_ = -self.calibration_.threshold(self.alarm_rate)
 
     # ---- verbs -----------------------------------------------------------------------------------
 
@@ -400,7 +408,7 @@ class AnomalyDetector(OutlierMixin, Estimator):
 
     def p_values(self, X: Any) -> np.ndarray:
         """How large a share of normal rows is at least as strange, (N,); at least 1 / (calibration rows + 1)."""
-        return conformal_p_values(self.calibration_, -torch.from_numpy(self.score_samples(X))).numpy()
+        return self.calibration_.p_values(-torch.from_numpy(self.score_samples(X))).numpy()
 
     @torch.inference_mode()
     def explain(self, X: Any, n_columns: int = 3) -> list[list["Reason"]]:
@@ -433,7 +441,7 @@ class AnomalyDetector(OutlierMixin, Estimator):
             reason_N[row] = "; ".join(map(str, reasons))
         return {
             "anomaly_score": score_N.numpy(),
-            "p_value": conformal_p_values(self.calibration_, score_N).numpy(),
+            "p_value": self.calibration_.p_values(score_N).numpy(),
             "is_anomaly": is_anomaly_N,
             "reason": reason_N,
         }
@@ -450,7 +458,9 @@ class AnomalyDetector(OutlierMixin, Estimator):
         number_NP, category_NQ = self._encode(X)
         own_N = self._own(number_NP, category_NQ)
         score_N = self._strangeness(number_NP, category_NQ, own_N).numpy()
-        share = Measure("share flagged", float((score_N > -self.offset_).mean()), None, (("asked", self.alarm_rate),), False)
+        share = Measure(
+            "share flagged", float((score_N > -self.offset_).mean()), None, (("asked", self.alarm_rate),), False
+        )
         truth_N = None if y is None else np.asarray(y, dtype=bool)
         if truth_N is None or truth_N.all() or not truth_N.any():
             return [share]
@@ -496,7 +506,7 @@ class AnomalyDetector(OutlierMixin, Estimator):
 
     def _explain(self, number_BP: Tensor, category_BQ: Tensor, n_columns: int) -> list[list["Reason"]]:
         evidence, B = self.evidence_, len(number_BP)
-        suspicion_BC = evidence.standard(evidence.network.every_cell(soften(number_BP), category_BQ)).clamp(-5, 50)
+        suspicion_BC = evidence.standard(evidence.network.every_cell(number_BP, category_BQ)).clamp(-5, 50)
         suspicion_BC = suspicion_BC + evidence.tails(number_BP, category_BQ)
         column_BT = suspicion_BC.topk(min(N_EXPLAINED, suspicion_BC.shape[1])).indices
         T = column_BT.shape[1]
@@ -519,14 +529,16 @@ class AnomalyDetector(OutlierMixin, Estimator):
         network, P = self.evidence_.network, number_MP.shape[1]
         hidden_MC = torch.zeros(len(number_MP), len(network.group_C), dtype=torch.bool)
         hidden_MC.scatter_(1, column_BT.reshape(-1, 1), True)
-        centre_MO, _ = network.rebuild(soften(number_MP), category_MQ, hidden_MC)
+        centre_MO, _ = network.rebuild(soften(number_MP.double()), category_MQ, hidden_MC)
         expected_MP, likeliest_MQ = network.cells.likeliest(centre_MO)
         return (
-            torch.where(hidden_MC[:, :P], harden(expected_MP), number_MP),
+            torch.where(hidden_MC[:, :P], harden(expected_MP).float(), number_MP),
             torch.where(hidden_MC[:, P:], likeliest_MQ, category_MQ),
         )
 
-    def _reason(self, number_P: Tensor, category_Q: Tensor, expected: list[Tensor], column: int, share: float) -> "Reason":
+    def _reason(
+        self, number_P: Tensor, category_Q: Tensor, expected: list[Tensor], column: int, share: float
+    ) -> "Reason":
         columns, P = self.columns_, len(number_P)
         name = columns.numbers[column] if column < P else columns.categories[column - P]
         texts = [
@@ -540,11 +552,13 @@ class AnomalyDetector(OutlierMixin, Estimator):
     def _pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         check_is_fitted(self, "evidence_")
         evidence = self.evidence_
-        tensors = {f"network.{name}": value for name, value in evidence.network.state_dict().items()}
+        network = evidence.network.state_dict()
+        tensors = {f"network.{n}": v.float() if v.is_floating_point() else v for n, v in network.items()}
         tensors |= {
             "reference.number": evidence.number_RP, "reference.category": evidence.category_RQ,
             "reference.hash": torch.from_numpy(self.hash_R_.view(np.int64)),
-            "weight": self.weight_E_, "calibration": self.calibration_,
+            "weight": self.weight_E_, "calibration.score": self.calibration_.score_N,
+            "calibration.weight": self.calibration_.weight_N,
         }  # fmt: skip
         names = getattr(self, "feature_names_in_", None)
         learned = {
@@ -556,7 +570,7 @@ class AnomalyDetector(OutlierMixin, Estimator):
 
     def _unpack(self, tensors: Mapping[str, Tensor], learned: Mapping[str, Any]) -> None:
         self.columns_ = Columns.from_json(learned["columns"])
-        network = self._network(self.columns_).cpu()
+        network = self._network(self.columns_).cpu().double()
         network.load_state_dict({n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")})
         network.eval().requires_grad_(False)
         with torch.inference_mode():
@@ -565,8 +579,13 @@ class AnomalyDetector(OutlierMixin, Estimator):
                 learned["n_held_out"],
             )  # fmt: skip
         self.hash_R_ = tensors["reference.hash"].numpy().view(np.uint64)
-        self.weight_E_, self.calibration_ = tensors["weight"], tensors["calibration"]
-        self.measures_, self.n_iter_, self.n_features_in_ = learned["measures"], learned["n_iter"], learned["n_features_in"]
+        self.weight_E_ = tensors["weight"]
+        self.calibration_ = Calibration(tensors["calibration.score"], tensors["calibration.weight"])
+        self.measures_, self.n_iter_, self.n_features_in_ = (
+            learned["measures"],
+            learned["n_iter"],
+            learned["n_features_in"],
+        )
         if learned["feature_names_in"] is not None:
             self.feature_names_in_ = np.array(learned["feature_names_in"], dtype=object)
         self._conclude()
