@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 import pyarrow as pa
 from sklearn.base import BaseEstimator
@@ -15,12 +16,26 @@ from sklearn.utils.validation import validate_data
 from twofold.data.columns import Columns
 from twofold.data.tables import read_table
 
-__all__ = ["first_table", "is_named", "learn_columns", "next_table"]
+__all__ = ["first_table", "form_of", "in_form", "is_named", "learn_columns", "next_table"]
 
 
 def is_named(X: Any) -> bool:
     """Whether X brings names for its columns: a path, or a pandas, polars or Arrow frame."""
     return isinstance(X, str | Path) or hasattr(X, "columns") or hasattr(X, "__arrow_c_stream__")
+
+
+def form_of(X: Any) -> str:
+    """What rows go back as: array, pyarrow, pandas, polars, ..."""
+    if not is_named(X):
+        return "array"
+    return "pyarrow" if isinstance(X, str | Path) else str(nw.from_native(X).implementation.value)
+
+
+def in_form(table: pa.Table, form: str) -> Any:
+    """A table as that kind of frame, or as an array."""
+    if form == "array":
+        return np.array([column.to_pylist() for column in table.columns], dtype=object).T
+    return table if form == "pyarrow" else nw.from_arrow(table, backend=form).to_native()
 
 
 def first_table(estimator: BaseEstimator, X: Any) -> pa.Table:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import narwhals as nw
 import numpy as np
 import pyarrow as pa
 import torch
@@ -28,9 +27,11 @@ from twofold.core.device import choose_device
 from twofold.core.estimator import Estimator, seeded
 from twofold.core.learner import Learner
 from twofold.core.loop import Progress, train
-from twofold.core.rows import first_table, is_named, next_table
+from twofold.core.rows import form_of, in_form, learn_columns, next_table
 from twofold.data.columns import Columns
 from twofold.errors import DataError, SettingError
+from twofold.measure.latents import continuity, trustworthiness
+from twofold.measure.report import Measure, bootstrap_interval
 from twofold.nn.cells import Cells
 from twofold.nn.ordered import FLOOR, OrderedNetwork, start_from_pca
 
@@ -41,6 +42,7 @@ DROPOUT = 0.1
 GATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 PCA_CELLS = 20_000_000  # from how many the start is computed, at least 1,000 rows
 ROWS_AT_ONCE = 2048
+CUTS = (1, 2, 4, 8, 16, 32, 64, 128)  # numbers of latents that a report shows
 
 
 # ---- loss ----------------------------------------------------------------------------------------
@@ -166,17 +168,21 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         for name in ("latent_dim", "dim", "depth"):
             if not getattr(self, name) >= 1:
                 raise SettingError(f"{name} is {getattr(self, name)!r}; it must be at least 1. Give a larger one.")
-        table = first_table(self, X)
-        columns = Columns.learn(table, _kinds(self.kinds, X, table), self.missing)
+        columns, table = learn_columns(self, X, self.kinds, self.missing)
         data = columns.encode(table)
         n_steps = int(np.clip(20 * len(data[0]) ** 0.5, 100, 10_000))
         plan = self._plan(n_steps, interval=max(1, (self.n_steps or n_steps) // 10))
         kept, held_out = _split(data, self.latent_dim, self.seed)
         learner = self._start(columns, kept, is_judged=held_out is not None)
+        step = 0
         try:
-            yield from train(learner, kept, plan, held_out=held_out, folder=None if folder is None else Path(folder))
+            place = None if folder is None else Path(folder)
+            for progress in train(learner, kept, plan, held_out=held_out, folder=place):
+                step = progress.step
+                yield progress
         finally:
-            self._finish(learner.network, columns, _form(X))
+            self._finish(learner.network, columns, form_of(X))
+            self.n_iter_ = step
 
     def _start(self, columns: Columns, kept: tuple[np.ndarray, ...], *, is_judged: bool) -> OrderedLearner:
         flagged = [p for p, column in enumerate(columns.number_columns) if column.n_missing]
@@ -201,6 +207,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         self.columns_, self.form_ = columns, form
         self.error_ratio_ = self.network_.ratio_Z.numpy()
         self._n_features_out = len(self.error_ratio_)
+        cuts = [k for k in CUTS if k <= self._n_features_out and np.isfinite(self.error_ratio_[k - 1])]
+        self.measures_ = {f"error at k = {k}, of PCA's": float(self.error_ratio_[k - 1]) for k in cuts}
 
     # ---- verbs -----------------------------------------------------------------------------------
 
@@ -234,19 +242,58 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         check_is_fitted(self, "network_")
         k_1 = self._cut(k)
         outputs = [self.network_.decode(self.network_.encode(*batch), k_1) for batch in self._batches(X)]
-        return self._rows(outputs, _form(X))
+        return self._rows(outputs, form_of(X))
 
     @torch.inference_mode()
     def reconstruction_error(self, X: Any, k: int | None = None) -> np.ndarray:
         """The mean cost of each row's present cells, (N,): squared error in standard deviations, nats of categories."""
         check_is_fitted(self, "network_")
-        k_1, errors = self._cut(k), []
-        for number_BP, category_BQ in self._batches(X):
-            output_BO = self.network_.decode(self.network_.encode(number_BP, category_BQ), k_1)
-            cost_BC = self.network_.cells.surprise(output_BO, number_BP, category_BQ)
-            n_present_B = (~number_BP.isnan()).sum(1) + (category_BQ > 0).sum(1)
-            errors.append(cost_BC.sum(1) / n_present_B.clamp_min(1))
-        return torch.cat(errors).numpy()
+        k_1, network = self._cut(k), self.network_
+        parts = [self._cost(network.decode(network.encode(*batch), k_1), *batch) for batch in self._batches(X)]
+        return torch.cat(parts).numpy()
+
+    def _cost(self, output_BO: Tensor, number_BP: Tensor, category_BQ: Tensor) -> Tensor:
+        cost_BC = self.network_.cells.surprise(output_BO, number_BP, category_BQ)
+        n_present_B = (~number_BP.isnan()).sum(1) + (category_BQ > 0).sum(1)
+        return cost_BC.sum(1) / n_present_B.clamp_min(1)
+
+    @torch.inference_mode()
+    def evaluate(self, X: Any, y: Any = None) -> list[Measure]:
+        """Error of rebuilding X from the first 1, 2, 4, ... numbers, and what the latent keeps near, beside PCA.
+
+        PCA is that of the training rows. Give rows that training did not see.
+        """
+        check_is_fitted(self, "network_")
+        batches, network = list(self._batches(X)), self.network_
+        latents = [network.encode(*batch) for batch in batches]
+        components = [network.project(*batch) for batch in batches]
+        measures = []
+        for k in (k for k in CUTS if k <= self._n_features_out):
+            k_1 = torch.tensor([k])
+            pairs = [
+                (network.decode(z, k_1), network.straight(c, k_1)) for z, c in zip(latents, components, strict=True)
+            ]
+            ours_N, pca_N = (
+                torch.cat([self._cost(pair[i], *batch) for pair, batch in zip(pairs, batches, strict=True)]).numpy()
+                for i in (0, 1)
+            )
+            interval = bootstrap_interval(np.mean, ours_N, seed=self.seed % 2**32)
+            measures.append(
+                Measure(f"error at k = {k}", float(ours_N.mean()), interval, (("PCA", float(pca_N.mean())),), False)
+            )
+        return measures + self._what_stays_near(batches, torch.cat(latents), torch.cat(components))
+
+    def _what_stays_near(self, batches: list, latent_NZ: Tensor, component_NZ: Tensor) -> list[Measure]:
+        """Trustworthiness and continuity of the first numbers, at most 8; on at most 2,000 rows."""
+        if len(latent_NZ) < 30:
+            return []
+        k, rows = min(8, latent_NZ.shape[1]), slice(2000)
+        x_NO = torch.cat([self.network_.cells.values(*batch) for batch in batches])[rows].numpy()
+        ours, pca = (z[rows, :k].numpy() for z in (latent_NZ, component_NZ))
+        return [
+            Measure(f"{name} of {k} numbers", measure(x_NO, ours), None, (("PCA", measure(x_NO, pca)),))
+            for name, measure in (("trustworthiness", trustworthiness), ("continuity", continuity))
+        ]
 
     def _batches(self, X: Any) -> Iterator[tuple[Tensor, Tensor]]:
         number_NP, category_NQ = self.columns_.encode(next_table(self, X))
@@ -268,10 +315,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
             return number_NP * scale_P + centre_P
         table = columns.decode(number_NP, category_NQ)
         if form == "array":
-            nothing = [None] * len(table)
-            cells = {column.name: nothing for column in columns.columns} | table.to_pydict()
-            return np.array(list(cells.values()), dtype=object).T
-        return table if form == "pyarrow" else nw.from_arrow(table, backend=form).to_native()
+            # as many columns as came: those that say nothing are empty
+            nothing = pa.nulls(len(table))
+            told = {name: table[name] for name in table.column_names}
+            table = pa.table({column.name: told.get(column.name, nothing) for column in columns.columns})
+        return in_form(table, form)
 
     # ---- saving ----------------------------------------------------------------------------------
 
@@ -281,7 +329,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         learned = {
             "columns": self.columns_.to_json(), "form": self.form_, "latent_dim": self._n_features_out,
             "flagged": self.network_.cells.flagged.tolist(), "n_features_in": int(self.n_features_in_),
-            "feature_names_in": None if names is None else list(names),
+            "feature_names_in": None if names is None else list(names), "n_iter": self.n_iter_,
+            "measures": self.measures_,
         }  # fmt: skip
         return {name: value.float() for name, value in self.network_.state_dict().items()}, learned
 
@@ -294,19 +343,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         if learned["feature_names_in"] is not None:
             self.feature_names_in_ = np.array(learned["feature_names_in"], dtype=object)
         self._finish(network, columns, learned["form"])
-
-
-def _kinds(kinds: Mapping[str, str] | None, X: Any, table: pa.Table) -> dict[str, str]:
-    """What the user says; the columns of an array of numbers are numbers, with nothing to guess."""
-    plain = () if is_named(X) else [field.name for field in table.schema if not pa.types.is_large_string(field.type)]
-    return dict.fromkeys(plain, "number") | dict(kinds or {})
-
-
-def _form(X: Any) -> str:
-    """What rows go back as: array, pyarrow, pandas, polars, ..."""
-    if not is_named(X):
-        return "array"
-    return "pyarrow" if isinstance(X, str | Path) else str(nw.from_native(X).implementation.value)
+        self.n_iter_ = learned["n_iter"]
 
 
 def _split(
