@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -24,7 +24,7 @@ __all__ = ["fit", "resume"]
 class FitFlags:
     """Train a method in a new run folder."""
 
-    data: tyro.conf.Positional[str]
+    data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
     """A path, or sample:NAME."""
     out: Path
     """The run folder to make."""
@@ -38,7 +38,7 @@ class FitFlags:
 class ResumeFlags:
     """Go on after a stop or a crash, to the bits the run would have reached."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The run folder."""
 
 
@@ -47,6 +47,9 @@ def fit(arguments: list[str]) -> dict[str, Any]:
     method = _method(arguments)
     flags, estimator = parse_with_settings(FitFlags, METHODS[method], f"fit {method}", arguments[1:])
     source = Source(flags.data, flags.label, flags.normal)
+    if flags.normal is not None and hasattr(estimator, "normal_only"):
+        # it was just said which rows are normal
+        estimator.set_params(normal_only=True)
     return _finish(fit_run(estimator, source, flags.out), flags.out)
 
 

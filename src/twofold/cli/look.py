@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -17,7 +17,7 @@ __all__ = ["check", "runs", "show"]
 class CheckFlags:
     """What the data are, and what is wrong with them."""
 
-    data: tyro.conf.Positional[str]
+    data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
     """A path, or sample:NAME."""
 
 
@@ -33,7 +33,7 @@ class RunsFlags:
 class ShowFlags:
     """One run: settings, data, measures, progress."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The run folder."""
 
 

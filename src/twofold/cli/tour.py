@@ -123,7 +123,7 @@ def _detector(seed: int) -> Chapter:
     is_anomaly = np.array([str(label) for label in labels]) == "malignant"
     train, test = _halves(cells.num_rows, seed, share=0.5)
     normal, test = train[~is_anomaly[train]], np.concatenate([test, train[is_anomaly[train]]])
-    detector = AnomalyDetector(seed=seed).fit(cells.take(normal))
+    detector = AnomalyDetector(normal_only=True, seed=seed).fit(cells.take(normal))
     rows, truth = cells.take(test), is_anomaly[test]
     measures = detector.evaluate(rows, truth)
     return Chapter(

@@ -11,6 +11,7 @@ import tyro
 from twofold.cli.flags import parse
 from twofold.cli.output import say
 from twofold.core.estimator import Estimator, read_config
+from twofold.data.fingerprints import fingerprint
 from twofold.data.tables import write_table
 from twofold.errors import DataError, RunError
 from twofold.measure.report import Measure
@@ -23,9 +24,9 @@ __all__ = ["detect", "embed", "evaluate"]
 class UseFlags:
     """Use a finished run on data."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The run folder."""
-    data: tyro.conf.Positional[str]
+    data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
     """A path, or sample:NAME."""
     label: str | None = None
     """The column that holds the truth (None: as in training, where the data have it)."""
@@ -46,7 +47,8 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
     flags = parse(UseFlags, "evaluate", arguments)
     estimator = load(flags.run)
     rows, is_anomaly = _read(flags)
-    measures = _evaluate(estimator, rows, is_anomaly)
+    _tell_what_was_seen(estimator, rows, flags.run)
+    measures = estimator.evaluate(rows, is_anomaly)  # type: ignore[attr-defined]
     write_card(estimator, flags.run, measures)
     return _told(measures)
 
@@ -75,7 +77,8 @@ def detect(arguments: list[str]) -> dict[str, Any]:
         f"{n_alarms} of {rows.num_rows} rows are anomalies at an alarm rate of {detector.alarm_rate:g}; "
         f"scores of all in {flags.out}"
     )
-    measures = [] if is_anomaly is None else _evaluate(detector, rows, is_anomaly)
+    _tell_what_was_seen(detector, rows, flags.run)
+    measures = [] if is_anomaly is None else detector.evaluate(rows, is_anomaly)
     return {"out": str(flags.out), "rows": rows.num_rows, "alarms": n_alarms, **_told(measures)}
 
 
@@ -97,9 +100,18 @@ def _label_if_there(data: str, label: str) -> str | None:
     return label if label in names else None
 
 
-def _evaluate(estimator: Any, rows: pa.Table, is_anomaly: np.ndarray | None) -> list[Measure]:
-    measures: list[Measure] = estimator.evaluate(rows, is_anomaly)
-    return measures
+def _tell_what_was_seen(estimator: Any, rows: pa.Table, run: Path) -> None:
+    """Figures on rows that training saw flatter; say so."""
+    if hasattr(estimator, "n_seen"):
+        n_seen, what = estimator.n_seen(rows), "each is judged without itself as a neighbour, but"
+    else:
+        trained_on = (read_config(run).get("data") or {}).get("fingerprint")
+        n_seen, what = rows.num_rows if fingerprint(rows) == trained_on else 0, "so"
+    if n_seen:
+        say(
+            f"{n_seen} of {rows.num_rows} rows were learnt from: {what} figures on them flatter. "
+            "Give rows that training did not see for sound ones."
+        )
 
 
 def _told(measures: list[Measure]) -> dict[str, Any]:
