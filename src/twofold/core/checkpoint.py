@@ -1,5 +1,6 @@
 """Weights on disk, and one process at a time in a run folder. safetensors only: loading runs no code."""
 
+import hashlib
 import json
 import os
 import socket
@@ -18,6 +19,8 @@ from twofold.errors import RunError
 
 __all__ = ["load_tensors", "locked", "save_tensors"]
 
+DIGEST = "sha256"
+
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:
     """Write tensors and a JSON object into one file, whole or not at all.
@@ -29,7 +32,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], info: Mapping[str, A
     """
     # copies: safetensors refuses tensors that share memory, and tied weights do
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    write_atomically(path, save(plain, metadata={"info": json.dumps(info)}))
+    text = json.dumps(info)
+    write_atomically(path, save(plain, metadata={"info": text, DIGEST: _digest(plain, text)}))
 
 
 def load_tensors(path: Path, device: torch.device | str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -43,13 +47,31 @@ def load_tensors(path: Path, device: torch.device | str = "cpu") -> tuple[dict[s
     if not path.is_file():
         raise RunError(f"{path} does not exist. Give the folder of a run that was trained to its end.")
     try:
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            info = json.loads((file.metadata() or {}).get("info", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, info  # noqa: SIM118 - not a dict
-    except (SafetensorError, ValueError, OverflowError, RuntimeError, MemoryError) as error:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        info = json.loads(text := about.get("info", "{}"))
+    except (SafetensorError, ValueError, OverflowError, RuntimeError, MemoryError, OSError, RecursionError) as error:
         raise RunError(
             f"{path} is not a whole safetensors file ({error}). Restore it from a copy, or train the run again."
         ) from error
+    # a file that another program wrote has no digest
+    if about.get(DIGEST, digest := _digest(tensors, text)) != digest:
+        raise RunError(
+            f"{path} is spoilt: its weights are not those that were saved (SHA-256 differs). "
+            "Restore it from a copy, or train the run again."
+        )
+    return {name: tensor.to(device) for name, tensor in tensors.items()}, info
+
+
+def _digest(tensors: Mapping[str, Tensor], info: str) -> str:
+    """SHA-256 of names, types, shapes and bytes, whatever their order in the file."""
+    digest = hashlib.sha256(info.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name}:{tensor.dtype}:{list(tensor.shape)};".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 @contextmanager
@@ -59,11 +81,14 @@ def locked(folder: Path) -> Iterator[None]:
     Raises
     ------
     RunError
-        When another process holds it: the message tells its pid and host.
+        When another process holds it: the message tells its pid and host. When it can be no folder.
     """
     import fcntl
 
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise RunError(f"{folder} cannot be a folder: a file stands in the way. Give another --out.") from error
     with open(folder / ".lock", "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
