@@ -1,10 +1,12 @@
 """A run is a folder: config.json, model.safetensors, README.md, progress.jsonl, checkpoint/, outputs/."""
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,9 @@ from twofold import __version__
 from twofold.core.checkpoint import locked
 from twofold.core.distributed import is_main
 from twofold.core.estimator import CONFIG, FORMAT, Estimator, read_config
-from twofold.core.loop import Progress
+from twofold.core.loop import CHECKPOINT, Progress
 from twofold.data import default_label, open_table
-from twofold.data.atomic import write_atomically
+from twofold.data.atomic import append_line, write_atomically
 from twofold.data.columns import fingerprint
 from twofold.data.tables import split_label
 from twofold.errors import DataError, RunError
@@ -51,14 +53,25 @@ class Source:
         features, labels = self.read()
         if self.normal is None or labels is None:
             return features
-        is_normal = labels == _as_text(self.normal)
-        if not is_normal.any():
-            values = ", ".join(sorted({str(label) for label in labels})[:10])
+        return features.filter(pa.array(self.are_normal(labels, self.normal)))
+
+    def are_normal(self, labels: np.ndarray, normal: str) -> np.ndarray:
+        """Which of the labels mean normal (N booleans).
+
+        Raises
+        ------
+        DataError
+            When none does: the message lists the labels there are.
+        """
+        is_normal_N = labels == _as_text(normal)
+        if not is_normal_N.any():
+            values = sorted(set(labels))
+            shown = ", ".join(values[:10]) + (f" and {len(values) - 10} more" if len(values) > 10 else "")
             raise DataError(
-                f"{self.data}: no row has {self.label} = {self.normal}. Values there: {values}. "
+                f"{self.data}: no row has {self.label or default_label(self.data)} = {normal}. Values there: {shown}. "
                 "Give one of them as --normal."
             )
-        return features.filter(pa.array(is_normal))
+        return is_normal_N
 
 
 def load(folder: str | Path) -> Estimator:
@@ -81,6 +94,9 @@ def fit_run(estimator: Estimator, source: Source, folder: str | Path) -> Iterato
     folder = Path(folder)
     if (folder / CONFIG).exists():
         state = read_config(folder).get("state")
+        if state == "training":
+            with locked(folder):  # refused with its pid when a process is at it
+                pass
         remedy = "Give another --out, or remove it." if state == "finished" else f"Go on with: twofold resume {folder}"
         raise RunError(f"{folder} already holds a run ({state}). {remedy}")
     rows = source.training_rows()
@@ -107,6 +123,9 @@ def resume_run(folder: str | Path) -> Iterator[Progress]:
 def _train_in(estimator: Estimator, source: Source, rows: pa.Table, folder: Path) -> Iterator[Progress]:
     data = {**asdict(source), "fingerprint": fingerprint(rows), "n_rows": rows.num_rows}
     with locked(folder) if is_main() else nullcontext():
+        if is_main() and not (folder / CONFIG).exists():
+            # of a run that was killed before it had a name
+            (folder / "checkpoint" / CHECKPOINT).unlink(missing_ok=True)
         journal = _Journal(folder / "progress.jsonl")
         training = estimator.train(rows, folder=folder / "checkpoint")
         state = "stopped"
@@ -149,14 +168,14 @@ class _Journal:
         stride = max(1, (progress.n_steps or 10_000) // 1000)
         if is_main() and (progress.measures or progress.note or progress.step % stride == 0):
             line = {k: getattr(progress, k) for k in ("step", "n_steps", "seconds", "losses", "measures", "note")}
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            append_line(self.path, json.dumps(_with_nulls(line)))
 
     def drop_from(self, step: int) -> None:
         """Forget lines that a killed session wrote after its last checkpoint, and a torn last one."""
         if not is_main():
             return
-        kept = [line for line in read_progress(self.path) if line["step"] < step]
+        # up to the first later one: behind it an earlier step may stand, gone back to
+        kept = list(takewhile(lambda line: line["step"] < step, read_progress(self.path)))
         write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
 
@@ -198,10 +217,17 @@ def _summary(run: Path, root: Path) -> dict[str, Any] | None:
         "state": config.get("state", "?"),
         "data": (config.get("data") or {}).get("data"),
         "steps": last.get("step", 0),
-        "loss": sum(last.get("losses", {}).values()) if last else None,
+        "loss": sum(loss or 0.0 for loss in last["losses"].values()) if last.get("losses") else None,
         "measures": learned.get("measures", {}),
         "when": time.strftime("%Y-%m-%d %H:%M", time.localtime((run / CONFIG).stat().st_mtime)),
     }
+
+
+def _with_nulls(value: Any) -> Any:
+    """JSON has no NaN: null instead."""
+    if isinstance(value, dict):
+        return {name: _with_nulls(part) for name, part in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _known_config(folder: Path) -> dict[str, Any]:

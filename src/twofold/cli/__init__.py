@@ -4,6 +4,7 @@ import sys
 from importlib import import_module
 
 from twofold import __version__
+from twofold.errors import SettingError
 
 __all__ = ["COMMANDS", "main"]
 
@@ -31,11 +32,10 @@ def main(arguments: list[str] | None = None) -> None:
     if name in ("-V", "--version"):
         print(f"twofold {__version__}")
         return
-    if name not in COMMANDS:
-        print(f"twofold: there is no command {name!r}. {_nearest(name)}See: twofold --help", file=sys.stderr)
-        raise SystemExit(2)
     from twofold.cli.output import run
 
+    if name not in COMMANDS:
+        raise SystemExit(run(_refuse, arguments))
     module = import_module(f"twofold.cli.{COMMANDS[name][0]}")
     raise SystemExit(run(getattr(module, name), arguments[1:]))
 
@@ -54,6 +54,10 @@ def _help() -> str:
             "First steps: twofold tour",
         ]
     )
+
+
+def _refuse(arguments: list[str]) -> None:
+    raise SettingError(f"there is no command {arguments[0]!r}. {_nearest(arguments[0])}See: twofold --help")
 
 
 def _nearest(name: str) -> str:

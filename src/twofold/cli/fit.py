@@ -13,6 +13,7 @@ from twofold.cli.output import say
 from twofold.cli.progress import watch
 from twofold.core.distributed import is_main
 from twofold.core.loop import Progress
+from twofold.data.tables import nearest
 from twofold.errors import SettingError
 from twofold.methods import METHODS
 from twofold.runs import Source, fit_run, load, resume_run
@@ -42,8 +43,8 @@ class ResumeFlags:
     """The run folder."""
 
 
-def fit(arguments: list[str]) -> dict[str, Any]:
-    """Train; the run's measures."""
+def fit(arguments: list[str]) -> dict[str, Any] | None:
+    """Train; the run's measures, told by the main one of several processes."""
     method = _method(arguments)
     flags, estimator = parse_with_settings(FitFlags, METHODS[method], f"fit {method}", arguments[1:])
     source = Source(flags.data, flags.label, flags.normal)
@@ -53,7 +54,7 @@ def fit(arguments: list[str]) -> dict[str, Any]:
     return _finish(fit_run(estimator, source, flags.out), flags.out)
 
 
-def resume(arguments: list[str]) -> dict[str, Any]:
+def resume(arguments: list[str]) -> dict[str, Any] | None:
     """Go on; the run's measures."""
     flags = parse(ResumeFlags, "resume", arguments)
     return _finish(resume_run(flags.run), flags.run)
@@ -67,19 +68,23 @@ def _method(arguments: list[str]) -> str:
             print(f"  {key:<12} {(cls.__doc__ or '').strip().splitlines()[0]}")
         sys.exit(0)
     if name not in METHODS:
-        raise SettingError(f"method {name!r} is not known. Allowed: {', '.join(METHODS)}. See: twofold fit --help")
+        hint = nearest(name, METHODS)
+        raise SettingError(
+            f"method {name!r} is not known.{hint} Allowed: {', '.join(METHODS)}. See: twofold fit --help"
+        )
     return name
 
 
-def _finish(training: Iterator[Progress], folder: Path) -> dict[str, Any]:
+def _finish(training: Iterator[Progress], folder: Path) -> dict[str, Any] | None:
     last = watch(training)
     if not is_main():
-        return {}
-    measures = getattr(load(folder), "measures_", {})
+        return None
+    estimator = load(folder)
+    measures = getattr(estimator, "measures_", {})
     for name, value in measures.items():
         say(f"{name}: {value:.4g}")
     say(f"saved in {folder}")
     return {
-        "run": str(folder), "steps": last.step if last else 0, "seconds": last.seconds if last else 0.0,
+        "run": str(folder), "steps": estimator.n_iter_, "seconds": last.seconds if last else 0.0,
         "measures": measures,
     }  # fmt: skip

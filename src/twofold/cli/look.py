@@ -41,13 +41,16 @@ def check(arguments: list[str]) -> dict[str, Any]:
     """What each column is taken for, with remarks."""
     from twofold.data import open_table
     from twofold.data.columns import Columns
+    from twofold.data.tables import table_notes
 
     flags = parse(CheckFlags, "check", arguments)
     rows = open_table(flags.data)
-    description = Columns.learn(rows).describe()
     say(f"{flags.data}: {rows.num_rows} rows, {rows.num_columns} columns")
+    for note in table_notes(rows):
+        say(f"note: {note}")
+    description = Columns.learn(rows).describe()
     table(description)
-    return {"data": flags.data, "rows": rows.num_rows, "columns": description}
+    return {"data": flags.data, "rows": rows.num_rows, "notes": table_notes(rows), "columns": description}
 
 
 def runs(arguments: list[str]) -> dict[str, Any]:

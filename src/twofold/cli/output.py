@@ -7,15 +7,18 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from twofold.data.atomic import NO_ROOM
 from twofold.errors import DiskFullError, InputError
 
 __all__ = ["fail", "run", "say", "table"]
 
+WRONG_PATH = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+
 _as_json = False
 
 
-def run(command: Callable[[list[str]], dict[str, Any]], arguments: list[str]) -> int:
-    """Run a command that returns its result as a JSON-able object; its exit code."""
+def run(command: Callable[[list[str]], dict[str, Any] | None], arguments: list[str]) -> int:
+    """Run a command that returns its result as a JSON-able object, or None to tell nothing; its exit code."""
     global _as_json
     _as_json = "--json" in arguments
     debug = "--debug" in arguments
@@ -24,7 +27,8 @@ def run(command: Callable[[list[str]], dict[str, Any]], arguments: list[str]) ->
         result = command(arguments)
     except SystemExit as end:  # the parser's: help, or flags it does not know
         code = int(end.code or 0) if not isinstance(end.code, str) else 2
-        return _end({"error": "wrong usage, see --help"}, code) if code else 0
+        wrong = {"error": "wrong usage: what is wrong stands on stderr, what is right in --help"}
+        return _end(wrong if code else {}, code)
     except KeyboardInterrupt:
         return fail("stopped by the keyboard", 130)
     except BrokenPipeError:
@@ -33,13 +37,13 @@ def run(command: Callable[[list[str]], dict[str, Any]], arguments: list[str]) ->
         if debug:
             traceback.print_exc()
         return fail(_message(error), _code(error))
-    return _end(result, 0)
+    return 0 if result is None else _end(result, 0)
 
 
 def _code(error: Exception) -> int:
-    if isinstance(error, DiskFullError):
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
         return 3
-    return 2 if isinstance(error, InputError | FileNotFoundError | PermissionError | IsADirectoryError) else 1
+    return 2 if isinstance(error, (InputError, *WRONG_PATH)) else 1
 
 
 def _message(error: Exception) -> str:

@@ -31,7 +31,7 @@ class UseFlags:
     label: str | None = None
     """The column that holds the truth (None: as in training, where the data have it)."""
     normal: str | None = None
-    """Its value for normal rows (None: as in training, else 0)."""
+    """Its value for normal rows (None: as in training, else 0 where that is a value)."""
 
 
 @dataclass(kw_only=True)
@@ -85,14 +85,18 @@ def detect(arguments: list[str]) -> dict[str, Any]:
 def _read(flags: UseFlags) -> tuple[pa.Table, np.ndarray | None]:
     """The features, and which rows are anomalies where a label tells; by default label and value are training's."""
     trained_on = read_config(flags.run).get("data") or {}
-    label, normal = flags.label, flags.normal
+    label = flags.label
     if label is None and trained_on.get("label") is not None:
         label = _label_if_there(flags.data, trained_on["label"])
-    rows, labels = Source(flags.data, label).read()
+    source = Source(flags.data, label, flags.normal)
+    rows, labels = source.read()
     if labels is None:
         return rows, None
-    value = next(v for v in (normal, trained_on.get("normal"), "0") if v is not None)
-    return rows, labels != value
+    if flags.normal is None and trained_on.get("normal") is not None:
+        return rows, labels != trained_on["normal"]
+    if flags.normal is None and flags.label is None and "0" not in labels:
+        return rows, None
+    return rows, ~source.are_normal(labels, "0" if flags.normal is None else flags.normal)
 
 
 def _label_if_there(data: str, label: str) -> str | None:

@@ -42,8 +42,9 @@ class Setting:
 class Estimator(BaseEstimator):
     """What all methods share: training through the one loop, saving, loading.
 
-    A subclass gives `train` (a generator of Progress that ends in a usable model even when it is closed early), and
-    `_pack` / `_unpack`, which turn what fit learned into tensors and JSON and back.
+    A subclass gives `train` (a generator of Progress that ends in a usable model and its `n_iter_`, the updates that were
+    made, even when it is closed early), and `_pack` / `_unpack`, which turn what fit learned into tensors and JSON and
+    back.
     """
 
     method: ClassVar[str] = ""
@@ -152,7 +153,7 @@ class Estimator(BaseEstimator):
         tensors, _ = load_tensors(folder / WEIGHTS)
         try:
             estimator._unpack(tensors, config["learned"])
-        except (KeyError, TypeError, IndexError, RuntimeError, AttributeError) as error:
+        except Exception as error:  # what was altered by hand or by a bad disk fails in any way
             raise RunError(
                 f"{folder}/{CONFIG} and {WEIGHTS} do not belong together ({type(error).__name__}: {error}). "
                 "Restore the folder from a copy, or train the run again."
@@ -211,10 +212,11 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise RunError(f"{folder} is no run folder: it holds no {CONFIG}. Give the folder that fit --out wrote.")
     try:
         config = json.loads(path.read_bytes())
-        entries = config["method"], config["settings"], config["format"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        entries = config["method"], config["settings"], config["format"], config.get("data"), config.get("learned")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise RunError(f"{path} is spoilt ({error}). Restore it from a copy, or train the run again.") from error
-    if not (isinstance(entries[0], str) and isinstance(entries[1], dict) and isinstance(entries[2], int)):
+    kinds = (str, dict, int, dict | None, dict | None)
+    if not all(isinstance(entry, kind) for entry, kind in zip(entries, kinds, strict=True)):
         raise RunError(
             f"{path} is spoilt: an entry has the wrong type. Restore it from a copy, or train the run again."
         )

@@ -36,7 +36,7 @@ from twofold.core.distributed import (
 from twofold.core.learner import Learner
 from twofold.errors import DivergedError, RunError
 
-__all__ = ["Plan", "Progress", "train"]
+__all__ = ["CHECKPOINT", "Plan", "Progress", "train"]
 
 CHECKPOINT = "state.safetensors"
 MAX_RESTORES = 3
@@ -326,5 +326,6 @@ class _Training:
         if self.given is not self.learner:
             self.given.load_state_dict({name: whole(value) for name, value in self.learner.state_dict().items()})
         self.given.eval()
+        self.given.n_updates = self.step
         self.given.optimizers = {}
         self.given.parallel_loss = self.given.loss

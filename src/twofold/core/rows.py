@@ -35,7 +35,7 @@ def in_form(table: pa.Table, form: str) -> Any:
     """A table as that kind of frame, or as an array."""
     if form == "array":
         return np.array([column.to_pylist() for column in table.columns], dtype=object).T
-    return table if form == "pyarrow" else nw.from_arrow(table, backend=form).to_native()
+    return table if form == "pyarrow" else nw.from_arrow(table, backend=form).to_native()  # type: ignore[arg-type]
 
 
 def first_table(estimator: BaseEstimator, X: Any) -> pa.Table:
@@ -69,7 +69,7 @@ def next_table(estimator: BaseEstimator, X: Any) -> pa.Table:
 def learn_columns(
     estimator: BaseEstimator, X: Any, kinds: Mapping[str, str] | None, missing: Sequence[str]
 ) -> tuple[Columns, pa.Table]:
-    """What the columns of X mean, and X as a table. The columns of an array of numbers are numbers: nothing to guess."""
+    """What the columns of X mean, and X as a table; nothing is guessed of an array of numbers."""
     table = first_table(estimator, X)
     plain = () if is_named(X) else [field.name for field in table.schema if not pa.types.is_large_string(field.type)]
     return Columns.learn(table, dict.fromkeys(plain, "number") | dict(kinds or {}), missing), table

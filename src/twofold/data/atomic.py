@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twofold.errors import DiskFullError
 
-__all__ = ["write_atomically"]
+__all__ = ["NO_ROOM", "append_line", "write_atomically"]
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -34,13 +34,34 @@ def write_atomically(path: str | Path, data: bytes | memoryview) -> None:
         with suppress(OSError):
             part.unlink(missing_ok=True)
         if error.errno in NO_ROOM:
-            raise DiskFullError(
-                error.errno,
-                f"{path} needs {len(data) / 1e6:.1f} MB and there is no room for it. "
-                "What was there before is untouched. Free some space and run the command again.",
-            ) from error
+            raise _no_room(error, path, len(data)) from error
         raise
     _sync_folder(path.parent)
+
+
+def append_line(path: Path, text: str) -> None:
+    """Add a line at the end of a file.
+
+    Raises
+    ------
+    DiskFullError
+        When there is no room.
+    """
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(text + "\n")
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise _no_room(error, path, len(text)) from error
+        raise
+
+
+def _no_room(error: OSError, path: Path, n_bytes: int) -> DiskFullError:
+    return DiskFullError(
+        error.errno,
+        f"{path} needs {n_bytes / 1e6:.1f} MB and there is no room for it. "
+        "What was there before is untouched. Free some space and run the command again.",
+    )
 
 
 def _sync_folder(folder: Path) -> None:

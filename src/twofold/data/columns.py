@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from twofold.data.cells import Place
 from twofold.data.fingerprints import fingerprint, row_hashes
-from twofold.data.kinds import KINDS, OTHER, Column, learn_column, to_plain, values_of, words_of
+from twofold.data.kinds import KINDS, OTHER, Column, is_sound, learn_column, to_plain, values_of, words_of
 from twofold.data.restore import date_column, number_column, range_text, word_column
 from twofold.data.tables import nearest, read_table, table_name
 from twofold.errors import DataError, SettingError
@@ -68,7 +68,15 @@ class Columns:
             raise DataError(f"{name} has no rows below its header. Give a table with rows to learn from.")
         places = [Place(name, column) for column in table.column_names]
         pairs = zip(table.columns, places, strict=True)
-        learnt = [learn_column(column, kinds.get(place.column), missing, place) for column, place in pairs]
+        learnt, faults = [], []
+        for column, place in pairs:
+            try:
+                learnt.append(learn_column(column, kinds.get(place.column), missing, place))
+            except DataError as error:
+                faults.append(str(error))
+        if faults:
+            more = [f"{len(faults) - 20} more columns are wrong."] if len(faults) > 20 else []
+            raise DataError("\n".join(faults[:20] + more))
         columns = cls(tuple(learnt), tuple(missing), table.num_rows)
         if not columns.names:
             why = "; ".join(f"{c.name!r}: {c.note}" for c in learnt[:10])
@@ -89,9 +97,12 @@ class Columns:
         try:
             plain = [{**column, "levels": tuple(column.get("levels", ()))} for column in record["columns"]]
             columns = tuple(Column(**column) for column in plain)
-            return cls(columns, tuple(record["missing"]), int(record["n_rows"]))
-        except (KeyError, TypeError, ValueError) as error:
+            missing, n_rows = tuple(record["missing"]), int(record["n_rows"])
+            if not (all(map(is_sound, columns)) and all(isinstance(word, str) for word in missing)):
+                raise ValueError("a value of another type or range")
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DataError(f"the description of the columns is spoilt ({error!r}). Train again.") from error
+        return cls(columns, missing, n_rows)
 
     # ---- what there is --------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ Nothing is dropped silently: an ignored column says why in its note, and a colum
 the other is an error that names the cell (guessing.py).
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,10 +29,11 @@ from twofold.data.cells import (
 )
 from twofold.data.guessing import MAX_LEVELS, guess_kind
 
-__all__ = ["KINDS", "OTHER", "Column", "learn_column", "to_plain", "values_of", "words_of"]
+__all__ = ["KINDS", "OTHER", "Column", "is_sound", "learn_column", "to_plain", "values_of", "words_of"]
 
 KINDS = ("number", "category", "date", "ignore")
 OTHER = "other"
+MAX_DECIMALS = 6
 MAX_LEVEL_LENGTH = 200  # letters; longer texts are pooled
 LEAST_SHARE = 1 / 5000  # of the rows; rarer levels are pooled
 HUGE = 1e37  # float32 ends at 3.4e38
@@ -193,7 +195,7 @@ def _centre_and_scale(x: np.ndarray) -> tuple[float, float]:
     return shift + reach * float(d.mean()), reach * float(d.std())
 
 
-def _decimals(x: np.ndarray, limit: int = 6) -> int | None:
+def _decimals(x: np.ndarray, limit: int = MAX_DECIMALS) -> int | None:
     """Digits behind the point, looked for in at most 10,000 values."""
     sample = x[:: max(1, len(x) // 10_000)]
     for n in range(limit + 1):
@@ -237,6 +239,21 @@ def _levels(counts: dict[str, int]) -> tuple[tuple[str, ...], int]:
         return tuple(kept), 0
     n_pooled = len(ranked) - len(kept)
     return tuple(kept if OTHER in kept else [*kept, OTHER]), n_pooled
+
+
+def is_sound(column: Column) -> bool:
+    """Whether a description that was read back from a file can be computed with."""
+    texts = column.name, column.note, column.mark, *column.levels
+    whole = column.n_missing, column.n_distinct, column.origin, column.decimals or 0
+    numbers = column.centre, column.scale, column.low, column.high
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(type(number) is int for number in whole)
+        and all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
+        and column.kind in KINDS
+        and column.scale > 0
+        and 0 <= (column.decimals or 0) <= MAX_DECIMALS
+    )
 
 
 def to_plain(column: Column) -> dict[str, Any]:

@@ -174,15 +174,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         plan = self._plan(n_steps, interval=max(1, (self.n_steps or n_steps) // 10))
         kept, held_out = _split(data, self.latent_dim, self.seed)
         learner = self._start(columns, kept, is_judged=held_out is not None)
-        step = 0
         try:
-            place = None if folder is None else Path(folder)
-            for progress in train(learner, kept, plan, held_out=held_out, folder=place):
-                step = progress.step
-                yield progress
+            yield from train(learner, kept, plan, held_out=held_out, folder=None if folder is None else Path(folder))
         finally:
             self._finish(learner.network, columns, form_of(X))
-            self.n_iter_ = step
+            self.n_iter_ = learner.n_updates
 
     def _start(self, columns: Columns, kept: tuple[np.ndarray, ...], *, is_judged: bool) -> OrderedLearner:
         flagged = [p for p, column in enumerate(columns.number_columns) if column.n_missing]
@@ -297,7 +293,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
     def _batches(self, X: Any) -> Iterator[tuple[Tensor, Tensor]]:
         number_NP, category_NQ = self.columns_.encode(next_table(self, X))
-        for first in range(0, len(number_NP), ROWS_AT_ONCE):
+        for first in range(0, max(1, len(number_NP)), ROWS_AT_ONCE):
             rows = slice(first, first + ROWS_AT_ONCE)
             yield torch.tensor(number_NP[rows]).double(), torch.tensor(category_NQ[rows])
 
@@ -337,7 +333,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     def _unpack(self, tensors: Mapping[str, Tensor], learned: Mapping[str, Any]) -> None:
         columns = Columns.from_json(learned["columns"])
         cells = Cells(len(columns.numbers), columns.cardinalities, learned["flagged"])
-        network = OrderedNetwork(cells, learned["latent_dim"], self.dim, self.depth)
+        # sizes from the weights: a spoilt config.json must not ask for more
+        dim, depth = len(tensors["encoder.first.bias"]), sum(name.startswith("encoder.ins.") for name in tensors) // 2
+        network = OrderedNetwork(cells, len(tensors["spread_Z"]), dim, depth)
         network.load_state_dict(tensors)
         self.n_features_in_ = learned["n_features_in"]
         if learned["feature_names_in"] is not None:

@@ -38,8 +38,8 @@ from twofold.measure.forgeries import Forger, auroc
 from twofold.measure.report import Measure
 from twofold.measure.tails import Tails
 from twofold.nn.cells import Cells
-from twofold.nn.neighbours import nearest
-from twofold.nn.scales import QuantileMap, harden, soften
+from twofold.nn.neighbours import Neighbourhood, nearest
+from twofold.nn.scales import harden, soften
 
 __all__ = ["AnomalyDetector", "MaskedCells"]
 
@@ -47,9 +47,9 @@ EVIDENCE = (
     "nearest row", "5 nearest rows", "local density", "nearest row by quantile", "5 nearest rows by quantile",
     "tails", "farthest tail", "surprise", "largest surprise",
 )  # fmt: skip
-N_NEIGHBOURS = 10  # of the local density
 MAX_HELD_OUT = 1000
 N_FORGED = 150  # of each kind
+LEAST_WEIGHT = 0.01
 SHARPNESS = 4.0  # how strongly better evidence is preferred; 2 to 6 do alike (docs/LOG.md)
 N_EXPLAINED = 24  # columns tried for an explanation, the most suspicious ones
 ROWS_AT_ONCE = 4096
@@ -69,14 +69,12 @@ class MaskedCells(Learner):
         C = cells.n_numbers + len(cells.n_levels)
         self.first = nn.Linear(cells.n_inputs, dim)
         self.blocks = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, dim)) for _ in range(depth)
+            nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim)) for _ in range(depth)
         )
-        self.norm = nn.LayerNorm(dim)
-        self.centre = nn.Linear(dim, cells.n_outputs)
-        self.log_spread = nn.Linear(dim, cells.n_numbers)
+        # centres and logits, then log of the spread of numbers
+        self.head = nn.Linear(dim, cells.n_outputs + cells.n_numbers)
         with torch.no_grad():
-            for head in (self.centre, self.log_spread):
-                head.weight.mul_(0.1)
+            self.head.weight.mul_(0.1)
         # at scoring, the cells of one group of columns are hidden together
         self.register_buffer("group_C", torch.randperm(C) % min(C, n_groups))
 
@@ -84,44 +82,60 @@ class MaskedCells(Learner):
         """Warm-up, then a cosine to 0."""
         return min((fraction + 1e-3) / 0.1, 1.0) * (1 + math.cos(math.pi * fraction)) / 2
 
-    def rebuild(self, number_BP: Tensor, category_BQ: Tensor, hidden_BC: Tensor) -> tuple[Tensor, Tensor]:
-        """Centres and logits (B, O), log of the spread of numbers (B, P); `number` softened."""
-        P = self.cells.n_numbers
-        visible_BP = number_BP.masked_fill(hidden_BC[:, :P], torch.nan)
-        stream_BD = self.first(self.cells.inputs(visible_BP, category_BQ.masked_fill(hidden_BC[:, P:], 0)))
+    def body(self, stream_BD: Tensor) -> Tensor:
+        """From the first layer to before the head, (B, D)."""
         for block in self.blocks:
             stream_BD = stream_BD + block(stream_BD)
-        stream_BD = self.norm(stream_BD)
-        return self.centre(stream_BD), self.log_spread(stream_BD).clamp(-3, 3)
+        return stream_BD
 
-    def surprise(self, number_BP: Tensor, category_BQ: Tensor, hidden_BC: Tensor) -> Tensor:
-        """-log likelihood of each cell (B, C) while those are hidden; 0 for a missing one."""
-        centre_BO, log_spread_BP = self.rebuild(number_BP, category_BQ, hidden_BC)
-        cost_BC = self.cells.surprise(centre_BO, number_BP, category_BQ)
+    def rebuild(self, number_BP: Tensor, category_BQ: Tensor, hidden_BC: Tensor) -> Tensor:
+        """Centres, logits and log-spreads (B, O + P) while those cells are hidden; `number` softened."""
         P = self.cells.n_numbers
+        number_BP = number_BP.masked_fill(hidden_BC[:, :P], torch.nan)
+        category_BQ = category_BQ.masked_fill(hidden_BC[:, P:], 0)
+        return self.head(self.body(self.first(self.cells.inputs(number_BP, category_BQ))))
+
+    def surprise(self, output_BO: Tensor, number_BP: Tensor, category_BQ: Tensor) -> Tensor:
+        """-log likelihood of each cell (B, C); 0 for a missing one."""
+        P, n_outputs = self.cells.n_numbers, self.cells.n_outputs
+        cost_BC = self.cells.surprise(output_BO[:, :n_outputs], number_BP, category_BQ)
+        log_spread_BP = output_BO[:, n_outputs:].clamp(-3, 3).masked_fill(number_BP.isnan(), 0.0)
         likelihood_BP = 0.5 * cost_BC[:, :P] * torch.exp(-2 * log_spread_BP) + log_spread_BP
-        return torch.cat([likelihood_BP.masked_fill(number_BP.isnan(), 0.0), cost_BC[:, P:]], 1)
+        return torch.cat([likelihood_BP, cost_BC[:, P:]], 1) if self.cells.n_levels else likelihood_BP
 
     def loss(self, number_BP: Tensor, category_BQ: Tensor) -> dict[str, Tensor]:
         """The surprise at hidden cells: 5 to 50 % of each row."""
         B, C = len(number_BP), len(self.group_C)
         number_BP = soften(number_BP)
         hidden_BC = self.uniform(B, C) < 0.05 + 0.45 * self.uniform(B, 1)
-        surprise_BC = self.surprise(number_BP, category_BQ, hidden_BC)
+        surprise_BC = self.surprise(self.rebuild(number_BP, category_BQ, hidden_BC), number_BP, category_BQ)
         # over the cells expected to be hidden: the same weight whichever process holds a row
         return {"hidden_cells": (surprise_BC * hidden_BC).sum() / (0.275 * B * C)}
 
+    def rebuild_each(self, number_BP: Tensor, category_BQ: Tensor) -> Tensor:
+        """Each cell's part of `rebuild` (B, O + P) while its group of columns is hidden.
+
+        Only what a group changes is computed anew: its share of the first layer, and its own outputs.
+        """
+        owner_I, owner_O = self.cells.owners()
+        group_I, group_O = self.group_C[owner_I], self.group_C[torch.cat([owner_O, owner_O[: self.cells.n_numbers]])]
+        # hidden, a cell's inputs are 0, except its flag
+        is_flag_I = torch.zeros(len(owner_I), dtype=torch.bool)
+        is_flag_I[self.cells.n_numbers : self.cells.n_numbers + len(self.cells.flagged)] = True
+        input_BI = self.cells.inputs(number_BP, category_BQ)
+        whole_BD, weight_DI = self.first(input_BI), self.first.weight
+        output_BO = input_BI.new_zeros(len(input_BI), len(group_O))
+        for group in range(int(self.group_C.max()) + 1):
+            hidden, wanted = (group_I == group).nonzero()[:, 0], (group_O == group).nonzero()[:, 0]
+            change_BI = is_flag_I[hidden].to(input_BI.dtype) - input_BI[:, hidden]
+            stream_BD = self.body(torch.addmm(whole_BD, change_BI, weight_DI[:, hidden].T))
+            output_BO[:, wanted] = nn.functional.linear(stream_BD, self.head.weight[wanted], self.head.bias[wanted])
+        return output_BO
+
     def every_cell(self, number_NP: Tensor, category_NQ: Tensor) -> Tensor:
         """Each cell's surprise (N, C) while its group of columns is hidden."""
-        number_NP, parts = soften(number_NP.to(self.first.weight.dtype)), []
-        for number_BP, category_BQ in zip(number_NP.split(ROWS_AT_ONCE), category_NQ.split(ROWS_AT_ONCE), strict=True):
-            cost_BC = number_BP.new_zeros(len(number_BP), len(self.group_C))
-            for group in range(int(self.group_C.max()) + 1):
-                hidden_C = self.group_C == group
-                hidden_BC = hidden_C.expand(len(number_BP), -1)
-                cost_BC[:, hidden_C] = self.surprise(number_BP, category_BQ, hidden_BC)[:, hidden_C]
-            parts.append(cost_BC)
-        return torch.cat(parts) if parts else number_NP.new_zeros(0, len(self.group_C))
+        number_NP = soften(number_NP.to(self.first.weight.dtype))
+        return self.surprise(self.rebuild_each(number_NP, category_NQ), number_NP, category_NQ)
 
 
 # ---- evidence ------------------------------------------------------------------------------------
@@ -140,41 +154,46 @@ class Evidence:
         self, network: MaskedCells, cardinalities: list[int], number_RP: Tensor, category_RQ: Tensor, n_held_out: int
     ):
         self.network, self.number_RP, self.category_RQ, self.n_held_out = network, number_RP, category_RQ, n_held_out
-        self.space = Space(number_RP, category_RQ, cardinalities)
-        self.place_RX, self.place_by_quantile_RX = self.space.places(number_RP, category_RQ)
-        self.own_R = torch.arange(len(number_RP))
-        distance_RK, _ = nearest(self.place_RX, self.place_RX, N_NEIGHBOURS, self.own_R)
-        self.reach_R = distance_RK.mean(1)
+        self.around = Neighbourhood(number_RP, category_RQ, cardinalities)
         seen = slice(n_held_out if n_held_out < len(number_RP) else 0, None)
         self.tails = Tails(number_RP[seen], category_RQ[seen], cardinalities)
         # on rows that the network learned from: the held-out ones must look no tamer than new rows
-        cost_BC = network.every_cell(number_RP[seen][:2000], category_RQ[seen][:2000])
+        cost_BC = network.every_cell(number_RP[seen][:1000], category_RQ[seen][:1000])
         self.cell_mean_C, self.cell_spread_C = cost_BC.mean(0), cost_BC.std(0, correction=0) + 0.05
-        normal_HE = self.raw(number_RP[:n_held_out], category_RQ[:n_held_out], self.own_R[:n_held_out])
+        self.is_used_E = torch.ones(len(EVIDENCE), dtype=torch.bool)
+        normal_HE = self.raw(number_RP[:n_held_out], category_RQ[:n_held_out], torch.arange(n_held_out))
         self.scales = [EvidenceScale(score_H) for score_H in normal_HE.T]
         self.normal_HE = self.on_scale(normal_HE)
 
     def raw(self, number_BP: Tensor, category_BQ: Tensor, own_B: Tensor | None = None) -> Tensor:
         """Each kind's own score (B, E), higher = stranger; `own` is the place of a reference not to be seen."""
-        place_BX, by_quantile_BX = self.space.places(number_BP, category_BQ)
-        near_BK, who_BK = nearest(place_BX, self.place_RX, N_NEIGHBOURS, own_B)
-        near_by_quantile_BK, _ = nearest(by_quantile_BX, self.place_by_quantile_RX, 5, own_B)
-        density_B = near_BK.mean(1) / (self.reach_R[who_BK].mean(1) + 1e-3 * self.reach_R.mean() + 1e-9)
-        tail_BC = self.tails(number_BP, category_BQ)
-        cost_BC = self.network.every_cell(number_BP, category_BQ)
-        kinds = (
-            near_BK[:, 0], near_BK[:, :5].mean(1), density_B, near_by_quantile_BK[:, 0], near_by_quantile_BK.mean(1),
-            tail_BC.sum(1), tail_BC.amax(1), cost_BC.mean(1), self.standard(cost_BC).amax(1),
-        )  # fmt: skip
-        return torch.stack([kind.double() for kind in kinds], 1)
+        raw_BE = torch.zeros(len(number_BP), len(EVIDENCE), dtype=torch.float64)
+        uses = self.is_used_E.tolist()
+        rows = number_BP, category_BQ
+        if any(uses[:3]):
+            near_BK, who_BK = self.around.near(*rows, own_B, self.around.k if uses[2] else 5)
+            raw_BE[:, 0], raw_BE[:, 1] = near_BK[:, 0], near_BK[:, :5].mean(1)
+            if uses[2]:
+                raw_BE[:, 2] = self.around.sparsity(near_BK, who_BK)
+        if any(uses[3:5]):
+            near_BK = self.around.near_by_quantile(*rows, own_B, 5)
+            raw_BE[:, 3], raw_BE[:, 4] = near_BK[:, 0], near_BK.mean(1)
+        if any(uses[5:7]):
+            tail_BC = self.tails(*rows)
+            raw_BE[:, 5], raw_BE[:, 6] = tail_BC.sum(1), tail_BC.amax(1)
+        if any(uses[7:]):
+            cost_BC = self.network.every_cell(*rows)
+            raw_BE[:, 7], raw_BE[:, 8] = cost_BC.mean(1), self.standard(cost_BC).amax(1)
+        return raw_BE
 
     def standard(self, cost_BC: Tensor) -> Tensor:
         """Surprises in standard deviations of each column's own."""
         return (cost_BC - self.cell_mean_C) / self.cell_spread_C
 
     def on_scale(self, raw_BE: Tensor) -> Tensor:
-        """-log p of each kind (B, E)."""
-        return torch.stack([scale(raw_B) for scale, raw_B in zip(self.scales, raw_BE.T.contiguous(), strict=True)], 1)
+        """-log p of each kind (B, E); 0 of one that is not used."""
+        kinds = zip(self.scales, raw_BE.T.contiguous(), self.is_used_E.tolist(), strict=True)
+        return torch.stack([scale(raw_B) if is_used else raw_B for scale, raw_B, is_used in kinds], 1)
 
     def __call__(self, number_BP: Tensor, category_BQ: Tensor, own_B: Tensor | None = None) -> Tensor:
         """-log p of each kind (B, E)."""
@@ -184,32 +203,16 @@ class Evidence:
         """How well each kind tells held-out rows from forged ones: AUROC (kinds of forgery, E), and the forged (M, E)."""
         forger = Forger(self.number_RP, self.category_RQ, generator)
         base_M = torch.randint(self.n_held_out, (N_FORGED,), generator=generator)
-        _, who_MK = nearest(self.place_RX[base_M], self.place_RX, N_NEIGHBOURS, base_M)
+        _, who_MK = self.around.near(self.number_RP[base_M], self.category_RQ[base_M], base_M, self.around.k)
         around_MP = self.number_RP.nan_to_num(0.0)[who_MK].mean(1)
         forged = forger.forge(base_M, around_MP)
-        parts = [self(number_MP, category_MQ, base_M) for number_MP, category_MQ in forged.values()]
+        numbers, categories = (torch.cat(part) for part in zip(*forged.values(), strict=True))
+        forged_ME = self(numbers, categories, base_M.repeat(len(forged)))
         table = [
-            [auroc(n, f) for n, f in zip(self.normal_HE.T, part_ME.T.contiguous(), strict=True)] for part_ME in parts
+            [auroc(n, f) for n, f in zip(self.normal_HE.T, part_ME.T.contiguous(), strict=True)]
+            for part_ME in forged_ME.split(N_FORGED)
         ]
-        return torch.tensor(table, dtype=torch.float64), torch.cat(parts)
-
-
-class Space:
-    """Rows as places: cells side by side, once in standard deviations and once by quantile."""
-
-    def __init__(self, number_RP: Tensor, category_RQ: Tensor, cardinalities: list[int]):
-        has_gap_P = number_RP.isnan().any(0)
-        self.cells = Cells(number_RP.shape[1], cardinalities, has_gap_P.nonzero()[:, 0].tolist())
-        self.quantile = QuantileMap(number_RP.nan_to_num(0.0))
-        self.n_others = self.cells.n_inputs - sum(self.cells.n_levels)
-
-    def places(self, number_BP: Tensor, category_BQ: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, X) twice. Two rows that differ in one category are 1 apart for it."""
-        place_BX = self.cells.inputs(number_BP, category_BQ)
-        place_BX[:, self.n_others :] /= math.sqrt(2)
-        by_quantile_BX = place_BX.clone()
-        by_quantile_BX[:, : number_BP.shape[1]] = self.quantile(number_BP.nan_to_num(0.0))
-        return place_BX, by_quantile_BX
+        return torch.tensor(table, dtype=torch.float64), forged_ME
 
 
 @dataclass(frozen=True)
@@ -230,9 +233,8 @@ def least_at_home(number_NP: Tensor, category_NQ: Tensor, cardinalities: list[in
 
     Anomalies in clusters have near neighbours of their own kind: the look goes to the 300th.
     """
-    space, own_N = Space(number_NP, category_NQ, cardinalities), torch.arange(len(number_NP))
-    k = max(1, min(300, len(number_NP) // 5))
-    scores = [nearest(place_NX, place_NX, k, own_N)[0].mean(1) for place_NX in space.places(number_NP, category_NQ)]
+    around, k = Neighbourhood(number_NP, category_NQ, cardinalities), max(1, min(300, len(number_NP) // 5))
+    scores = [nearest(place_ND, place_ND, k, around.own_N)[0].mean(1) for place_ND in (around.place_ND, around.by_quantile_ND)]
     scores.append(Tails(number_NP, category_NQ, cardinalities)(number_NP, category_NQ).sum(1).double())
     loneliness_N = sum((EvidenceScale(score_N)(score_N) for score_N in scores), torch.zeros(()))
     is_lonely_N = torch.zeros(len(number_NP), dtype=torch.bool)
@@ -307,16 +309,13 @@ class AnomalyDetector(OutlierMixin, Estimator):
         data = columns.encode(table)
         split = self._split(data, columns.cardinalities)
         plan = self._plan(int(np.clip(200 * (len(split.learnt) / 5000) ** 0.5, 200, 1000)))
-        learner = self._network(columns)
+        learner = self._network(columns, self.dim, self.depth).to(choose_device(self.device))
         rows = tuple(Picked(array, split.learnt) for array in data)
-        step = 0
         try:
-            for progress in train(learner, rows, plan, folder=None if folder is None else Path(folder)):
-                step = progress.step
-                yield progress
+            yield from train(learner, rows, plan, folder=None if folder is None else Path(folder))
         finally:
             self._finish(learner, columns, data, split)
-            self.n_iter_ = step
+            self.n_iter_ = learner.n_updates
 
     def _check(self) -> None:
         for name, low, high in (("alarm_rate", 0, 1), ("trim", -1e-9, 0.5)):
@@ -328,12 +327,12 @@ class AnomalyDetector(OutlierMixin, Estimator):
             if not getattr(self, name) >= 1:
                 raise SettingError(f"{name} is {getattr(self, name)!r}; it must be at least 1. Give a larger one.")
 
-    def _network(self, columns: Columns) -> MaskedCells:
+    def _network(self, columns: Columns, dim: int, depth: int) -> MaskedCells:
         with seeded(self.seed):
             cells = Cells(len(columns.numbers), columns.cardinalities)
-            learner = MaskedCells(cells, self.dim, self.depth, n_groups=8)
+            learner = MaskedCells(cells, dim, depth, n_groups=8)
         learner.learning_rate = self.learning_rate
-        return learner.to(choose_device(self.device))
+        return learner
 
     def _split(self, data: tuple[np.ndarray, ...], cardinalities: list[int]) -> "Split":
         """Which rows are references, held out, learnt from, or left out as too lonely."""
@@ -362,7 +361,10 @@ class AnomalyDetector(OutlierMixin, Estimator):
         if len(split.lonely):
             # a cluster of anomalies is dense
             odds_E[EVIDENCE.index("local density")] = -torch.inf
-        self.weight_E_ = torch.softmax(SHARPNESS * odds_E, 0)
+        weight_E = torch.softmax(SHARPNESS * odds_E, 0)
+        # evidence that hardly counts is not worth its time
+        weight_E[weight_E < LEAST_WEIGHT] = 0.0
+        self.weight_E_ = weight_E / weight_E.sum()
         self.evidence_, self.columns_ = evidence, columns
         self.calibration_ = self._calibrate(data, split)
         self.hash_R_ = row_hashes((number_RP.numpy(), category_RQ.numpy()))
@@ -388,6 +390,7 @@ class AnomalyDetector(OutlierMixin, Estimator):
 
     def _conclude(self) -> None:
         """What follows from the learned tensors, after fit and after load alike."""
+        self.evidence_.is_used_E = self.weight_E_ > 0
         self.weights_ = dict(zip(EVIDENCE, self.weight_E_.tolist(), strict=True))
         self.offset_ = -self.calibration_.threshold(self.alarm_rate)
 
@@ -464,11 +467,11 @@ class AnomalyDetector(OutlierMixin, Estimator):
         truth_N = None if y is None else np.asarray(y, dtype=bool)
         if truth_N is None or truth_N.all() or not truth_N.any():
             return [share]
-        places = self.evidence_.space.places
-        forest = IsolationForest(random_state=self.seed % 2**32).fit(self.evidence_.place_RX.numpy())
-        place_NX, _ = places(number_NP, category_NQ)
-        near_N = nearest(place_NX, self.evidence_.place_RX, 5, own_N)[0].mean(1).numpy()
-        baselines = {"IsolationForest": -forest.score_samples(place_NX.numpy()), "5 nearest rows": near_N}
+        around = self.evidence_.around
+        forest = IsolationForest(random_state=self.seed % 2**32).fit(around.place_ND.numpy())
+        near_N = around.near(number_NP, category_NQ, own_N, 5)[0].mean(1).numpy()
+        forest_N = -forest.score_samples(around.place(number_NP, category_NQ).numpy())
+        baselines = {"IsolationForest": forest_N, "5 nearest rows": near_N}
         alarms = float((score_N[~truth_N] > -self.offset_).mean())
         false_alarms = Measure("alarm rate on normal rows", alarms, None, (("asked", self.alarm_rate),), False)
         return [*detection_measures(truth_N, score_N, baselines, seed=self.seed % 2**32), false_alarms]
@@ -570,8 +573,11 @@ class AnomalyDetector(OutlierMixin, Estimator):
 
     def _unpack(self, tensors: Mapping[str, Tensor], learned: Mapping[str, Any]) -> None:
         self.columns_ = Columns.from_json(learned["columns"])
-        network = self._network(self.columns_).cpu().double()
-        network.load_state_dict({n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")})
+        weights = {n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")}
+        # sizes from the weights: a spoilt config.json must not ask for more
+        depth = sum(name.startswith("blocks.") and name.endswith(".0.bias") for name in weights)
+        network = self._network(self.columns_, len(weights["first.bias"]), depth).double()
+        network.load_state_dict(weights)
         network.eval().requires_grad_(False)
         with torch.inference_mode():
             self.evidence_ = Evidence(

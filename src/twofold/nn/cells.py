@@ -45,17 +45,28 @@ class Cells(nn.Module):
         self.register_buffer("flagged", torch.tensor(flags, dtype=torch.int64), persistent=False)
         self.register_buffer("first_Q", sizes.cumsum(0) - sizes, persistent=False)
         self.register_buffer("owner_L", torch.arange(len(sizes)).repeat_interleave(sizes), persistent=False)
+        self.all_are_flagged = flags == list(range(n_numbers))
+
+    def owners(self) -> tuple[Tensor, Tensor]:
+        """The cell, 0 to C - 1, to which each input (I) and each output (O) belongs."""
+        numbers_P, levels_L = torch.arange(self.n_numbers), self.n_numbers + self.owner_L
+        return torch.cat([numbers_P, self.flagged, levels_L]), torch.cat([numbers_P, levels_L])
 
     # ---- in --------------------------------------------------------------------------------------
 
     def inputs(self, number_BP: Tensor, category_BQ: Tensor) -> Tensor:
         """What a network is given, (B, I): values and flags."""
-        flag_BF = number_BP.isnan().to(number_BP.dtype).index_select(1, self.flagged)
+        flag_BF = number_BP.isnan().to(number_BP.dtype)
+        flag_BF = flag_BF if self.all_are_flagged else flag_BF.index_select(1, self.flagged)
         value_BO = self.values(number_BP, category_BQ)
+        if not self.n_levels:
+            return torch.cat([value_BO, flag_BF], 1)
         return torch.cat([value_BO[:, : self.n_numbers], flag_BF, value_BO[:, self.n_numbers :]], 1)
 
     def values(self, number_BP: Tensor, category_BQ: Tensor) -> Tensor:
         """The row in the places of the outputs, (B, O): numbers, then ones and zeros."""
+        if not self.n_levels:
+            return number_BP.nan_to_num(0.0)
         # one place more than there are levels takes the missing ones
         one_BL = number_BP.new_zeros(len(category_BQ), len(self.owner_L) + 1)
         one_BL.scatter_(1, self._level(category_BQ), 1.0)
@@ -82,11 +93,15 @@ class Cells(nn.Module):
         """What each cell cost, (B, P + Q): squared error, or cross-entropy in nats; 0 where the cell is missing."""
         # half precision would lose small errors
         output_BO = output_BO if output_BO.dtype == torch.float64 else output_BO.float()
-        rebuilt_BP, logit_BL = output_BO.split([self.n_numbers, len(self.owner_L)], 1)
-        error_BP = (rebuilt_BP - number_BP.nan_to_num(0.0)).square().masked_fill(number_BP.isnan(), 0.0)
         if not self.n_levels:
-            return error_BP
+            return self._squared_error(output_BO, number_BP)
+        rebuilt_BP, logit_BL = output_BO.split([self.n_numbers, len(self.owner_L)], 1)
+        error_BP = self._squared_error(rebuilt_BP, number_BP)
         return torch.cat([error_BP, self._cross_entropy(logit_BL, category_BQ)], 1)
+
+    def _squared_error(self, rebuilt_BP: Tensor, number_BP: Tensor) -> Tensor:
+        # where missing, the rebuilding itself is the target: an error of 0, without a gradient
+        return (rebuilt_BP - torch.where(number_BP.isnan(), rebuilt_BP.detach(), number_BP)).square()
 
     def _cross_entropy(self, logit_BL: Tensor, category_BQ: Tensor) -> Tensor:
         """All categories at once: sums over levels are sums by owner."""

@@ -13,12 +13,12 @@ KNEE = 4.0  # standard deviations
 
 def soften(x: Tensor) -> Tensor:
     """The identity up to 4 standard deviations, logarithmic beyond: an extreme cell does not rule the network."""
-    return torch.where(x.abs() > KNEE, x.sign() * (KNEE + torch.log1p((x.abs() - KNEE).clamp_min(0))), x)
+    return x.clamp(-KNEE, KNEE) + torch.log1p((x.abs() - KNEE).clamp_min(0)).copysign(x)
 
 
 def harden(x: Tensor) -> Tensor:
     """The inverse of `soften`."""
-    return torch.where(x.abs() > KNEE, x.sign() * (KNEE + torch.expm1((x.abs() - KNEE).clamp(0, 20))), x)
+    return x.clamp(-KNEE, KNEE) + torch.expm1((x.abs() - KNEE).clamp(0, 20)).copysign(x)
 
 
 class QuantileMap:
@@ -26,25 +26,27 @@ class QuantileMap:
 
     Parameters
     ----------
-    number_NP : rows to take the quantiles from; no NaN.
+    number_NP : rows to take the quantiles from; NaN counts as 0.
     """
 
     def __init__(self, number_NP: Tensor, n_knots: int = 64):
+        number_NP = number_NP[:1_000_000].nan_to_num(0.0)  # torch.quantile takes at most 16 million numbers
         share_G = torch.linspace(0, 1, n_knots + 1, dtype=number_NP.dtype)
-        # torch.quantile takes at most 16 million numbers
-        self.knot_PG = torch.stack([torch.quantile(x_N[:1_000_000], share_G) for x_N in number_NP.T]) if (
-            number_NP.shape[1]
-        ) else number_NP.new_zeros(0, n_knots + 1)  # fmt: skip
+        knots = [torch.quantile(x_N, share_G) for x_N in number_NP.T]
+        self.knot_PG = torch.stack(knots) if knots else number_NP.new_zeros(0, n_knots + 1)
+        # a value that fills several knots sits in the middle of them
+        first_PG, after_PG = (torch.searchsorted(self.knot_PG, self.knot_PG, right=right) for right in (False, True))
+        middle_PG = (first_PG + after_PG - 1).to(number_NP.dtype) / 2 / n_knots
+        self.value_PG = torch.special.ndtri(middle_PG.clamp(1 / 256, 255 / 256))
 
     def __call__(self, number_NP: Tensor) -> Tensor:
-        """The mapped rows (N, P)."""
-        x_PN, knot_PG, last = number_NP.T.contiguous(), self.knot_PG, self.knot_PG.shape[1] - 1
-        left, right = torch.searchsorted(knot_PG, x_PN), torch.searchsorted(knot_PG, x_PN, right=True)
-        below = (left - 1).clamp(0, last - 1)
-        low, high = knot_PG.gather(1, below), knot_PG.gather(1, below + 1)
-        between = (below + ((x_PN - low) / (high - low).clamp_min(1e-9)).clamp(0, 1)) / last
-        # a value that fills several knots sits in the middle of them
-        tied = (left + right - 1) / 2 / last
-        share_PN = torch.where(right > left, tied, between).clamp(1 / 256, 255 / 256)
-        beyond_PN = (x_PN - knot_PG[:, -1:]).clamp_min(0) + (x_PN - knot_PG[:, :1]).clamp_max(0)
-        return (torch.special.ndtri(share_PN) + beyond_PN).T.contiguous()
+        """The mapped rows (N, P); NaN counts as 0."""
+        x_PN = number_NP.nan_to_num(0.0).T.contiguous()
+        last = self.knot_PG.shape[1] - 1
+        above_PN = torch.searchsorted(self.knot_PG, x_PN).clamp_max(last)
+        below_PN = (above_PN - 1).clamp_min(0)
+        low_PN, high_PN = self.knot_PG.gather(1, below_PN), self.knot_PG.gather(1, above_PN)
+        part_PN = ((x_PN - low_PN) / (high_PN - low_PN).clamp_min(1e-9)).clamp(0, 1)
+        mapped_PN = torch.lerp(self.value_PG.gather(1, below_PN), self.value_PG.gather(1, above_PN), part_PN)
+        beyond_PN = (x_PN - self.knot_PG[:, -1:]).clamp_min(0) + (x_PN - self.knot_PG[:, :1]).clamp_max(0)
+        return (mapped_PN + beyond_PN).T.contiguous()

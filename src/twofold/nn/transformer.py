@@ -1,0 +1,93 @@
+"""A transformer block as it is built today: RMSNorm, rotary positions, normed queries and keys, squared ReLU.
+
+Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; Su et al. 2021 (rotary), https://arxiv.org/abs/2104.09864;
+Henry et al. 2020 (query-key norm), https://arxiv.org/abs/2010.04245; So et al. 2021 (squared ReLU),
+https://arxiv.org/abs/2109.08668
+Dimension key: B sequences, T tokens, D width, H heads, E width of a head.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["Block", "Cache", "normed"]
+
+
+def normed(x: Tensor) -> Tensor:
+    """RMSNorm without weights: the next matrix can scale as well."""
+    return functional.rms_norm(x, (x.shape[-1],))
+
+
+class Cache:
+    """Keys and values of the tokens read so far, so that a new token costs one token's work.
+
+    Parameters
+    ----------
+    context : tokens to keep; older ones are forgotten.
+    """
+
+    def __init__(self, context: int):
+        self.context = context
+        self.n_read = 0
+        self.kept: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def extended(self, layer: int, key_BHTE: Tensor, value_BHTE: Tensor) -> tuple[Tensor, Tensor]:
+        """The kept keys and values with the new ones behind."""
+        if layer in self.kept:
+            old_key, old_value = self.kept[layer]
+            key_BHTE = torch.cat([old_key, key_BHTE], 2)[:, :, -self.context :]
+            value_BHTE = torch.cat([old_value, value_BHTE], 2)[:, :, -self.context :]
+        self.kept[layer] = (key_BHTE, value_BHTE)
+        return key_BHTE, value_BHTE
+
+
+class Attention(nn.Module):
+    """Causal attention with rotary positions."""
+
+    def __init__(self, dim: int, n_heads: int):
+        super().__init__()
+        self.n_heads = n_heads
+        self.query, self.key, self.value, self.out = (nn.Linear(dim, dim, bias=False) for _ in range(4))
+        half = dim // n_heads // 2
+        self.register_buffer("rate_E", 10_000.0 ** (-torch.arange(half) / half), persistent=False)
+
+    def forward(self, x_BTD: Tensor, cache: Cache | None = None, layer: int = 0) -> Tensor:
+        B, T, D = x_BTD.shape
+        first = 0 if cache is None else cache.n_read
+        heads = (project(x_BTD).view(B, T, self.n_heads, -1).transpose(1, 2) for project in (self.query, self.key, self.value))
+        query_BHTE, key_BHTE, value_BHTE = heads
+        query_BHTE, key_BHTE = self.turned(normed(query_BHTE), first), self.turned(normed(key_BHTE), first)
+        if cache is not None:
+            key_BHTE, value_BHTE = cache.extended(layer, key_BHTE, value_BHTE)
+        # a whole sequence sees what stands before each token; one new token sees all that is kept
+        mixed_BHTE = functional.scaled_dot_product_attention(
+            query_BHTE, key_BHTE, value_BHTE.to(query_BHTE.dtype), is_causal=T > 1
+        )
+        return self.out(mixed_BHTE.transpose(1, 2).reshape(B, T, D))
+
+    def turned(self, x_BHTE: Tensor, first: int) -> Tensor:
+        """Each pair of coordinates turned by an angle that grows with the token's place."""
+        place_T = torch.arange(first, first + x_BHTE.shape[2], device=x_BHTE.device)
+        angle_TE = place_T[:, None] * self.rate_E
+        cos_TE, sin_TE = angle_TE.cos().to(x_BHTE.dtype), angle_TE.sin().to(x_BHTE.dtype)
+        left, right = x_BHTE.chunk(2, -1)
+        return torch.cat([left * cos_TE - right * sin_TE, left * sin_TE + right * cos_TE], -1)
+
+
+class Block(nn.Module):
+    """Attention, then a feed-forward net four times as wide; both add to the stream."""
+
+    def __init__(self, dim: int, n_heads: int):
+        super().__init__()
+        self.attention = Attention(dim, n_heads)
+        self.up, self.down = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
+        bound = 0.8 * (3 / dim) ** 0.5
+        for layer in (self.attention.query, self.attention.key, self.attention.value, self.up):
+            nn.init.uniform_(layer.weight, -bound, bound)
+        # what a block adds is nothing at the start
+        for layer in (self.attention.out, self.down):
+            nn.init.zeros_(layer.weight)
+
+    def forward(self, x_BTD: Tensor, cache: Cache | None = None, layer: int = 0) -> Tensor:
+        x_BTD = x_BTD + self.attention(normed(x_BTD), cache, layer)
+        return x_BTD + self.down(functional.relu(self.up(normed(x_BTD))).square())
