@@ -8,7 +8,7 @@ import torch
 
 from twofold.errors import SettingError
 
-__all__ = ["autocast", "choose_device", "choose_threads", "threads"]
+__all__ = ["autocast", "choose_device", "choose_threads", "has_fast_bfloat16", "threads"]
 
 # Multiply-adds of one forward pass below which a second thread costs more than it brings (2-core EPYC, docs/LOG.md).
 SMALL_WORK = 2e8
@@ -59,3 +59,8 @@ def autocast(device: torch.device) -> AbstractContextManager:
     if device.type == "cuda" and torch.cuda.is_bf16_supported():
         return torch.autocast("cuda", torch.bfloat16)
     return nullcontext()
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 faster than float32."""
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())

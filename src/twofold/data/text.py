@@ -44,7 +44,9 @@ def read_text(source: Any, encoding: str = "utf-8") -> str:
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
         if not files:
-            raise DataError(f"{path} holds no text files. Allowed: {', '.join(SUFFIXES)}. Put some there, or name a file.")
+            raise DataError(
+                f"{path} holds no text files. Allowed: {', '.join(SUFFIXES)}. Put some there, or name a file."
+            )
         return SEPARATOR.join(decoded(read_bytes(file), str(file), encoding) for file in files)
     return decoded(read_bytes(path), str(path), encoding)
 
@@ -55,7 +57,9 @@ def read_bytes(path: str | Path) -> bytes:
     if not path.exists():
         near = get_close_matches(path.name, [p.name for p in path.parent.iterdir()], 1) if path.parent.is_dir() else []
         hint = f" Did you mean {path.parent / near[0]}?" if near else ""
-        raise DataError(f"{path} does not exist.{hint} Give a text file or a folder of them; a text itself goes in a list.")
+        raise DataError(
+            f"{path} does not exist.{hint} Give a text file or a folder of them; a text itself goes in a list."
+        )
     if not path.is_file():
         raise DataError(f"{path} is not a regular file. Give a text file, or a folder of them.")
     return path.read_bytes()
@@ -169,7 +173,9 @@ class Vocabulary:
     def _encode_bpe(self, text: str) -> np.ndarray:
         # lone surrogates stand for bytes that are not UTF-8; the library cannot take them
         if re.search("[\ud800-\udfff]", text):
-            raise DataError("the text holds bytes that are not UTF-8, which sub-words cannot write. Use --tokenizer byte.")
+            raise DataError(
+                "the text holds bytes that are not UTF-8, which sub-words cannot write. Use --tokenizer byte."
+            )
         parts = [text[i : i + 1_000_000] for i in range(0, len(text), 1_000_000)]
         codes = [np.array(e.ids, np.int32) for e in self._bpe.encode_batch(parts, add_special_tokens=False)]
         return np.concatenate([np.zeros(0, np.int32), *codes])

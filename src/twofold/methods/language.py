@@ -1,96 +1,116 @@
 """LanguageModel: predict the next token of your own text; so write, score and compress.
 
-A decoder-only transformer (nn/transformer.py) whose matrices are trained by Muon and all else by AdamW. A table of
-token pairs adds what the pair alone says, so that the blocks need not learn it; every block sees the first embedding again.
+A decoder-only transformer (nn/transformer.py) beside a memory of what followed the last few tokens before (nn/memory.py).
+The memory knows in a second what a network would need minutes to learn; the network says how far to trust each of its
+orders here, and adds what it knows better. Matrices are trained by Muon, all else by AdamW.
 
-Radford et al. 2019 (next-token models); Jordan et al. 2024 (Muon, and the speed runs that found what pays),
-https://github.com/KellerJordan/modded-nanogpt; Deletang et al. 2023, Language modeling is compression,
-https://arxiv.org/abs/2309.10668
-Dimension key: B windows, T tokens of a window, V tokens of the vocabulary, D width, N tokens of a text.
+Radford et al. 2019 (next-token models); Jordan et al. 2024 (Muon, and speed runs that found what pays),
+https://github.com/KellerJordan/modded-nanogpt; Ney, Essen, Kneser 1994 (smoothed counts); Deletang et al. 2023, Language
+modeling is compression, https://arxiv.org/abs/2309.10668
+Dimension key: B windows, W tokens of a window, T predicted ones, V tokens of the vocabulary, D width, L blocks,
+K orders that the memory tells, H tokens of history it needs, N tokens of a text.
 """
 
+import bz2
+import lzma
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
 import torch
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn import functional
 
+from twofold.core.device import choose_device, has_fast_bfloat16
+from twofold.core.estimator import Estimator, seeded
 from twofold.core.learner import Learner
-from twofold.nn.memory import Memory
+from twofold.core.loop import Progress, train
+from twofold.data.text import Vocabulary, read_text
+from twofold.errors import DataError, SettingError
+from twofold.measure.copies import longest_common
+from twofold.measure.report import Measure
+from twofold.nn.memory import Memory, Recall
 from twofold.nn.muon import Muon
-from twofold.nn.transformer import Block, Cache, normed
+from twofold.nn.sampling import as_text, draw, until
+from twofold.nn.transformer import Cache, Transformer
 
-N_PAIRS = 1 << 17  # rows of the table of token pairs; larger vocabularies share rows
+__all__ = ["LanguageModel", "NextToken"]
+
+N_FOLDS = 4  # parts of the text; the network sees the memory of the other parts
+HEAD_DIM = 32
+WATCHED_WINDOWS = 256  # held-out windows measured during training
+NEW_TEXT = -1  # the fold of a text that the memory was not made of
+
+
+# ---- network -------------------------------------------------------------------------------------
 
 
 class NextToken(Learner):
     """A transformer that gives the next token's logits, beside a memory of what followed before."""
 
-    def __init__(self, memory: Memory, n_tokens: int, dim: int, depth: int, n_heads: int):
+    def __init__(self, memory: Memory, n_tokens: int, dim: int, depth: int):
         super().__init__()
         self.memory, self.n_tokens = memory, n_tokens
-        self.embedding = nn.Embedding(n_tokens, dim)
-        self.pairs = nn.Embedding(min(n_tokens**2, N_PAIRS), dim)
-        self.blocks = nn.ModuleList(Block(dim, n_heads) for _ in range(depth))
-        # how much of the stream and of the first embedding each block begins with
-        self.mix_L2 = nn.Parameter(torch.tensor([[1.0, 0.0]] * depth))
+        self.n_history = max(memory.order, 2)
+        self.transformer = Transformer(n_tokens, dim, depth, dim // HEAD_DIM)
         self.head = nn.Linear(dim, n_tokens, bias=False)
-        self.trust = nn.Linear(dim, memory.order)
-        nn.init.normal_(self.embedding.weight, std=0.7)
-        for layer in (self.pairs, self.trust):
-            nn.init.zeros_(layer.weight)
         nn.init.normal_(self.head.weight, std=1e-3)
-        with torch.no_grad():
-            self.trust.bias.fill_(0.0)
-            self.trust.bias[-2:] = 0.5
+        self.recall = Recall(memory.n_told, dim)
+        self.uses_bfloat16 = has_fast_bfloat16()
 
-    def forward(self, token_BT: Tensor, cache: Cache | None = None, previous_B1: Tensor | None = None) -> Tensor:
-        """The stream (B, T, D) after the last block."""
-        if previous_B1 is None:
-            previous_B1 = torch.zeros_like(token_BT[:, :1])
-        before_BT = torch.cat([previous_B1, token_BT[:, :-1]], 1)
-        pair_BT = (before_BT * self.n_tokens + token_BT) % self.pairs.num_embeddings
-        x_BTD = start_BTD = normed(self.embedding(token_BT) + self.pairs(pair_BT))
-        for layer, block in enumerate(self.blocks):
-            x_BTD = block(self.mix_L2[layer, 0] * x_BTD + self.mix_L2[layer, 1] * start_BTD, cache, layer)
-        if cache is not None:
-            cache.n_read += token_BT.shape[1]
-        return normed(x_BTD)
-
-    def logits(self, x_BTD: Tensor, memory_BTKV: Tensor) -> Tensor:
-        """(B, T, V): what the network says, and what it thinks the memory is worth here."""
+    def logits(self, x_BTD: Tensor, told_BTKV: Tensor, known_BTF: Tensor) -> Tensor:
+        """(B, T, V): what the network says, and what it takes the memory to be worth here."""
         # 15: logits cannot run away
         own_BTV = 15 * torch.tanh(self.head(x_BTD).float() / 15)
-        return own_BTV + (self.trust(x_BTD).float().unsqueeze(2) @ memory_BTKV).squeeze(2)
+        return own_BTV + self.recall(x_BTD, told_BTKV, known_BTF)
+
+    def nats(self, window_BW: Tensor, fold_B: Tensor) -> Tensor:
+        """-log likelihood of each token but the first H, (B, T): those are only history."""
+        window_BW, H = window_BW.long(), self.n_history
+        target_BT = window_BW[:, H:]
+        with torch.no_grad():
+            told = self._told(window_BW, fold_B)
+        with torch.autocast(window_BW.device.type, torch.bfloat16, enabled=self.uses_bfloat16):
+            x_BTD = self.transformer(window_BW[:, H - 1 : -1], window_BW[:, H - 2 : H - 1])
+            logit_BTV = self.logits(x_BTD, *told)
+        return functional.cross_entropy(logit_BTV.flatten(0, 1), target_BT.flatten(), reduction="none").view(
+            target_BT.shape
+        )
+
+    def _told(self, window_BW: Tensor, fold_B: Tensor) -> tuple[Tensor, Tensor]:
+        B, T = len(window_BW), window_BW.shape[1] - self.n_history
+        history_MH = window_BW.unfold(1, self.n_history, 1)[:, :-1].reshape(B * T, -1)
+        fold_M = None if int(fold_B[0]) == NEW_TEXT else fold_B.repeat_interleave(T)
+        told_MKV, known_MF = self.memory.ask(history_MH, fold_M)
+        return told_MKV.view(B, T, *told_MKV.shape[1:]), known_MF.view(B, T, -1)
 
     def loss(self, window_BW: Tensor, fold_B: Tensor) -> dict[str, Tensor]:
-        """Nats per token. The first `order` tokens of a window are only there to be remembered from."""
-        window_BW, K = window_BW.long(), self.memory.order
-        token_BT, target_BT = window_BW[:, K - 1 : -1], window_BW[:, K:]
-        B, T = target_BT.shape
-        with torch.no_grad():
-            history_MK = window_BW.unfold(1, K, 1)[:, :-1].reshape(B * T, K)
-            fold_M = fold_B.repeat_interleave(T) if int(fold_B[0]) >= 0 else None
-            memory_BTKV = self.memory.log_probabilities(history_MK, fold_M).view(B, T, K, -1)
-        with torch.autocast("cpu", torch.bfloat16, enabled=BF16):
-            x_BTD = self(token_BT, None, window_BW[:, K - 2 : K - 1])
-            logit_BTV = self.logits(x_BTD, memory_BTKV)
-        return {"nats": functional.cross_entropy(logit_BTV.flatten(0, 1), target_BT.flatten())}
+        """Nats per token."""
+        return {"nats": self.nats(window_BW, fold_B).mean()}
 
     def configure(self) -> dict[str, torch.optim.Optimizer]:
-        matrices = [p for block in self.blocks for p in block.parameters() if p.ndim == 2]
-        rest = [
-            {"params": [self.embedding.weight, self.pairs.weight], "lr": 0.03},
-            {"params": [self.head.weight], "lr": 0.005},
-            {"params": [self.mix_L2, *self.trust.parameters()], "lr": 0.01},
-        ]
-        adam = torch.optim.AdamW(rest, lr=0.01, betas=(0.8, 0.95), eps=1e-10, weight_decay=0.0, fused=True)
-        return {"matrices": Muon(matrices), "rest": adam}
+        """Muon for the matrices inside, AdamW for embeddings, head and mixing weights."""
+        size, body = self.learning_rate / 0.02, self.transformer
+        groups = [
+            ([body.embedding.weight, body.pairs.weight], 0.03), ([self.head.weight], 0.005), ([body.mix_L2], 0.01),
+            (list(self.recall.parameters()), 0.001),
+        ]  # fmt: skip
+        rest = [{"params": weights, "lr": rate * size} for weights, rate in groups if weights]
+        return {
+            "matrices": Muon(body.blocks.parameters(), lr=self.learning_rate),
+            "rest": torch.optim.AdamW(rest, betas=(0.8, 0.95), eps=1e-10, weight_decay=0.0, fused=True),
+        }
 
     def schedule(self, fraction: float) -> float:
         """Warm-up, flat, then over the last 70 % down to 0."""
         return min(1.0, (fraction + 1e-3) / 0.02, max((1 - fraction) / 0.7, 0.0))
 
     def step(self, *batch: Tensor) -> dict[str, Tensor]:
-        """One update of both optimizers; no clipping: Muon's steps have one size whatever the gradient's."""
+        """One update of both optimizers. No clipping: these steps have one size, whatever the gradient's."""
         losses = self.parallel_loss(*batch)
         losses["nats"].backward()
         for optimizer in self.optimizers.values():
@@ -100,9 +120,315 @@ class NextToken(Learner):
 
     @torch.inference_mode()
     def evaluate(self, window_NW: Tensor, fold_N: Tensor) -> dict[str, float]:
-        parts = zip(window_NW.split(64), fold_N.split(64), strict=True)
-        losses = [float(self.loss(*part)["nats"]) * len(part[0]) for part in parts]
-        return {"held_out": sum(losses) / len(window_NW)}
+        """Nats per token on held-out windows."""
+        parts = zip(window_NW.split(32), fold_N.split(32), strict=True)
+        return {"held_out": float(torch.cat([self.nats(*part) for part in parts]).mean())}
 
 
-BF16 = True
+class Reader:
+    """A fitted network that reads token by token and says what may come next, for several texts at once.
+
+    Parameters
+    ----------
+    n_texts : how many texts are read side by side.
+    """
+
+    def __init__(self, network: NextToken, context: int, n_texts: int = 1):
+        self.network = network
+        self.cache = Cache(context)
+        self.history_BH = torch.zeros(n_texts, network.n_history, dtype=torch.int64)
+        self.read(torch.zeros(n_texts, 1, dtype=torch.int64))
+
+    @torch.inference_mode()
+    def read(self, token_BT: Tensor) -> None:
+        """Go on with these tokens; many at once only as the first."""
+        self.x_BD = self.network.transformer(token_BT, self.history_BH[:, -1:], self.cache)[:, -1]
+        self.history_BH = torch.cat([self.history_BH, token_BT], 1)[:, -self.network.n_history :]
+
+    @torch.inference_mode()
+    def logits(self) -> Tensor:
+        """Logits of the next token (B, V)."""
+        told_BKV, known_BF = self.network.memory.ask(self.history_BH)
+        return self.network.logits(self.x_BD[:, None], told_BKV[:, None], known_BF[:, None])[:, 0]
+
+
+# ---- the estimator -------------------------------------------------------------------------------
+
+
+@dataclass(eq=False, repr=False)
+class LanguageModel(Estimator):
+    """Predicts the next token of a text; writes on, scores and compresses texts of its kind.
+
+    Attributes
+    ----------
+    network_ : the fitted network, with its memory.
+    vocabulary_ : what its tokens are.
+    measures_ : bits per byte on the last part of the text, which was held out, beside compressors.
+
+    Examples
+    --------
+    >>> model = LanguageModel(n_steps=5, depth=1, context=16).fit(["the cat sat on the mat. " * 50])
+    >>> len(model.write("the ", n_tokens=12))
+    16
+    """
+
+    method: ClassVar[str] = "language"
+
+    depth: int | None = None
+    """Blocks of the network, each 32 wider than the last dial: deeper learns finer, and slower (None: by the minutes)."""
+    context: int = 128
+    """Tokens that are looked back on: more see longer connections, and cost more."""
+    memory: int = 7
+    """Longest context whose followers are counted: more know more by heart; 0 keeps no training text in the model."""
+    tokenizer: str = "auto"
+    """What a token is: byte, character or bpe (sub-words: for long texts); auto goes by the text's size."""
+    encoding: str = "utf-8"
+    """How the file writes its characters."""
+    held_out: float = 0.1
+    """Share at the end of the text to measure on: more measures finer, and learns from less."""
+    batch_size: int = 16
+    """Windows per update: more give a steadier direction and a slower step."""
+    learning_rate: float = 0.02
+    """Size of an update: larger learns faster, until it learns nothing."""
+
+    # ---- learning --------------------------------------------------------------------------------
+
+    def train(self, X: Any, y: Any = None, *, folder: str | Path | None = None) -> Iterator[Progress]:
+        """Learn from a text, one Progress a step.
+
+        Parameters
+        ----------
+        X : path of a text file or of a folder of them, or a sequence of texts.
+        y : not used.
+        folder : where the checkpoint lives; a checkpoint found there is gone on from.
+        """
+        self._check()
+        vocabulary, learnt_N, held_N = self._read(X)
+        learner = self._network(vocabulary, learnt_N)
+        H, span = learner.n_history, min(self.context, (len(learnt_N) - 3) // 2)
+        windows = torch.from_numpy(learnt_N).unfold(0, H + span, 1)
+        folds = torch.arange(len(windows)) * N_FOLDS // len(learnt_N)
+        watched = _evenly(_windows(learnt_N, held_N, H, span), WATCHED_WINDOWS)
+        n_steps = int(np.clip(1.5 * len(learnt_N) / (self.batch_size * span), 100, 3000))
+        plan = self._plan(n_steps, interval=max(10, min(200, (self.n_steps or n_steps) // 8)), patience=5)
+        guard, step = _Guard(), 0
+        place = None if folder is None else Path(folder)
+        held = (watched, torch.full((len(watched),), NEW_TEXT)) if len(watched) else None
+        try:
+            for progress in train(learner, (windows, folds), plan, held_out=held, folder=place):
+                step = progress.step
+                yield guard.watched(progress)
+        finally:
+            self._finish(learner, vocabulary, learnt_N)
+            self._measure(held_N, guard.best_step)
+            self.n_iter_ = step
+
+    def _check(self) -> None:
+        for name, low in (("context", 8), ("memory", 0)):
+            if not getattr(self, name) >= low:
+                raise SettingError(f"{name} is {getattr(self, name)!r}; it must be at least {low}. Give a larger one.")
+        if not 0 <= self.held_out < 0.9:
+            raise SettingError(f"held_out is {self.held_out!r}; it must be at least 0 and below .9, such as 0.1.")
+        if self.depth is not None and self.depth < 1:
+            raise SettingError(f"depth is {self.depth}; it must be at least 1. Leave it out to go by the minutes.")
+
+    def _read(self, X: Any) -> tuple[Vocabulary, np.ndarray, np.ndarray]:
+        """The tokens to learn from, and those of the last part, which are held out."""
+        text = read_text(X, self.encoding)
+        n_learnt = len(text) - int(self.held_out * len(text))
+        vocabulary = Vocabulary.learn(text[:n_learnt], self.tokenizer)
+        learnt_N, held_N = vocabulary.encode(text[:n_learnt]), vocabulary.encode(text[n_learnt:])
+        if len(learnt_N) < 20:
+            raise DataError(
+                f"the text has {len(text)} characters; learning needs at least 20 tokens. Give a longer text: "
+                "some 100,000 characters for sense, a million for style."
+            )
+        return vocabulary, learnt_N, held_N
+
+    def _network(self, vocabulary: Vocabulary, token_N: np.ndarray) -> NextToken:
+        depth = self.depth or _depth_for(self.minutes, len(token_N))
+        memory = Memory(token_N, vocabulary.size, self.memory, N_FOLDS)
+        with seeded(self.seed):
+            learner = NextToken(memory, vocabulary.size, HEAD_DIM * max(2, depth), depth)
+        learner.recall.fit(memory, torch.from_numpy(token_N), torch.Generator().manual_seed(self.seed))
+        learner.learning_rate = self.learning_rate
+        return learner.to(choose_device(self.device))
+
+    def _finish(self, learner: NextToken, vocabulary: Vocabulary, token_N: np.ndarray) -> None:
+        self.network_ = learner.cpu().float().eval().requires_grad_(False)
+        # one token at a time is not worth half precision, and files must decode to the bit
+        self.network_.uses_bfloat16 = False
+        self.vocabulary_, self.token_N_ = vocabulary, token_N
+
+    def _measure(self, held_N: np.ndarray, best_step: int) -> None:
+        self.measures_: dict[str, float] = {}
+        if len(held_N) < 2:
+            return
+        data, nats = self.vocabulary_.decode_bytes(held_N), self._nats(held_N)
+        self.measures_ = {
+            "bits per byte, held out": float(nats.sum()) / math.log(2) / len(data),
+            "nats a token, held out": float(nats.mean()),
+            "bits per byte by xz": 8 * len(lzma.compress(data, preset=9)) / len(data),
+            "bits per byte by bz2": 8 * len(bz2.compress(data)) / len(data),
+            "best at step": float(best_step),
+        }
+
+    # ---- verbs -----------------------------------------------------------------------------------
+
+    def write(self, prompt: str = "", n_tokens: int = 200, **how: Any) -> str:
+        """The prompt and `n_tokens` tokens more; `how` as in `stream`."""
+        return prompt + "".join(self.stream(prompt, n_tokens, **how))
+
+    def stream(
+        self, prompt: str = "", n_tokens: int = 200, *, temperature: float = 0.8, top_p: float = 1.0,
+        stop: str | None = None, seed: int = 0,
+    ) -> Iterator[str]:  # fmt: skip
+        """Text that goes on from the prompt, piece by piece.
+
+        Parameters
+        ----------
+        temperature : 0 takes the likeliest token each time, 1 draws as the model believes, more is wilder.
+        top_p : only the likeliest tokens that make up this share are drawn from.
+        stop : the text ends before this one.
+        """
+        check_is_fitted(self, "network_")
+        if temperature < 0 or not 0 < top_p <= 1:
+            raise SettingError(
+                f"temperature is {temperature} and top_p {top_p}; allowed are 0 and up, and above 0 up to 1."
+            )
+        pieces = self._drawn(prompt, n_tokens, temperature, top_p, torch.Generator().manual_seed(seed))
+        yield from until(stop, as_text(pieces))
+
+    def _drawn(
+        self, prompt: str, n_tokens: int, temperature: float, top_p: float, generator: torch.Generator
+    ) -> Iterator[bytes]:
+        reader = self.reader()
+        token_N = self.vocabulary_.encode(prompt)
+        half = b""
+        for token in token_N[-self.context :].tolist():
+            reader.read(torch.tensor([[token]]))
+        for _ in range(n_tokens):
+            token = draw(reader.logits()[0], temperature, top_p, generator)
+            reader.read(torch.tensor([[token]]))
+            if self.vocabulary_.kind == "character" and token < 16:
+                # half a byte: the other half must follow
+                half = half + bytes([token])
+                if len(half) == 2:
+                    yield bytes([16 * half[0] + half[1]])
+                    half = b""
+            else:
+                half = b""
+                yield self.vocabulary_.pieces[token]
+
+    def reader(self, n_texts: int = 1) -> Reader:
+        """The network, ready to read texts token by token."""
+        check_is_fitted(self, "network_")
+        return Reader(self.network_, self.context, n_texts)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log2 likelihood of a byte: minus the bits per byte; higher is better, as in scikit-learn."""
+        return -self.bits_per_byte(X)
+
+    def bits_per_byte(self, X: Any) -> float:
+        """What a byte of the text costs, for a path or a sequence of texts; independent of what a token is."""
+        check_is_fitted(self, "network_")
+        text = read_text(X, self.encoding)
+        token_N = self.vocabulary_.encode(text)
+        if not len(token_N):
+            raise DataError("the text is empty, so nothing can be scored. Give one with at least one character.")
+        return float(self._nats(token_N).sum()) / math.log(2) / len(text.encode("utf-8", "surrogateescape"))
+
+    def evaluate(self, X: Any, y: Any = None) -> list[Measure]:
+        """Bits per byte beside general compressors."""
+        data = read_text(X, self.encoding).encode("utf-8", "surrogateescape")
+        baselines = {
+            "xz": 8 * len(lzma.compress(data, preset=9)), "bz2": 8 * len(bz2.compress(data)),
+        }  # fmt: skip
+        beside = tuple((name, n_bits / max(1, len(data))) for name, n_bits in baselines.items())
+        return [Measure("bits per byte", self.bits_per_byte(X), None, beside, is_higher_better=False)]
+
+    def surprises(self, X: Any, n_passages: int = 5, length: int = 80) -> list[tuple[float, str]]:
+        """The passages that surprised most: (bits per byte, passage), the most surprising first."""
+        check_is_fitted(self, "network_")
+        token_N = self.vocabulary_.encode(read_text(X, self.encoding))
+        nats_N = self._nats(token_N)
+        parts = range(0, max(1, len(token_N) - length // 2), length)
+        passages = [(nats_N[i : i + length], self.vocabulary_.decode_bytes(token_N[i : i + length])) for i in parts]
+        costs = [(float(n.sum()) / math.log(2) / max(1, len(p)), p.decode("utf-8", "replace")) for n, p in passages]
+        return sorted(costs, reverse=True)[:n_passages]
+
+    def longest_copies(self, text: str, n_passages: int = 5) -> list[str]:
+        """The longest passages of `text` that stand so in the training text; none where the model keeps none."""
+        check_is_fitted(self, "network_")
+        return longest_common(text, self.vocabulary_.decode(self.token_N_), n_passages) if self.memory else []
+
+    @torch.inference_mode()
+    def _nats(self, token_N: np.ndarray) -> np.ndarray:
+        """-log likelihood of each token (N), each seen with up to `context` tokens before it."""
+        H, N = self.network_.n_history, len(token_N)
+        span = min(self.context, max(N, 1))
+        window_NW = _windows(np.zeros(H, np.int32), np.concatenate([token_N, np.zeros(-N % span, np.int32)]), H, span)
+        parts = [self.network_.nats(part, torch.full((len(part),), NEW_TEXT)) for part in window_NW.split(32)]
+        return torch.cat(parts).flatten()[:N].double().numpy()
+
+    # ---- saving ----------------------------------------------------------------------------------
+
+    def _pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        check_is_fitted(self, "network_")
+        tensors = {f"network.{name}": value for name, value in self.network_.state_dict().items()}
+        if self.memory:
+            # the memory is counted again from the text when the model is loaded: it is smaller so
+            tensors["memory.tokens"] = torch.from_numpy(self.token_N_)
+        learned = {
+            "vocabulary": self.vocabulary_.to_json(), "depth": len(self.network_.transformer.blocks), "measures": self.measures_,
+            "n_iter": self.n_iter_,
+        }  # fmt: skip
+        return tensors, learned
+
+    def _unpack(self, tensors: Mapping[str, Tensor], learned: Mapping[str, Any]) -> None:
+        vocabulary = Vocabulary(**learned["vocabulary"])
+        token_N = tensors["memory.tokens"].numpy() if self.memory else np.zeros(0, np.int32)
+        memory = Memory(token_N, vocabulary.size, self.memory)
+        network = NextToken(memory, vocabulary.size, HEAD_DIM * max(2, learned["depth"]), learned["depth"])
+        network.load_state_dict(
+            {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+        )
+        self._finish(network, vocabulary, token_N)
+        self.measures_, self.n_iter_ = learned["measures"], learned["n_iter"]
+
+
+class _Guard:
+    """Tells when the held-out part gets worse while the training goes on: the text is being learned by heart."""
+
+    def __init__(self) -> None:
+        self.best, self.best_step, self.is_told = math.inf, 0, False
+
+    def watched(self, progress: Progress) -> Progress:
+        value = progress.measures.get("held_out")
+        if value is None:
+            return progress
+        if value < self.best:
+            self.best, self.best_step = value, progress.step
+        elif value > 1.01 * self.best and not self.is_told:
+            self.is_told = True
+            note = f"held-out loss rises since step {self.best_step}: it begins to learn by heart; the best weights are kept"
+            return replace(progress, note=progress.note or note)
+        return progress
+
+
+def _depth_for(minutes: float | None, n_tokens: int) -> int:
+    """The dial: more time and more text are worth a deeper network."""
+    by_time = 4 if minutes is None or minutes <= 6 else 6 if minutes <= 20 else 8
+    return min(by_time, 2 if n_tokens < 50_000 else 4 if n_tokens < 2_000_000 else 8)
+
+
+def _windows(before_N: np.ndarray, token_N: np.ndarray, H: int, span: int) -> Tensor:
+    """Windows (n, H + span) side by side that cover the tokens; a last, shorter part is left out."""
+    history = np.concatenate([np.zeros(H, np.int32), before_N])[-H:]
+    return torch.from_numpy(np.concatenate([history, token_N])).unfold(0, H + span, span) if len(token_N) >= span else (
+        torch.zeros(0, H + span, dtype=torch.int32)
+    )  # fmt: skip
+
+
+def _evenly(window_NW: Tensor, n: int) -> Tensor:
+    return window_NW[:: max(1, len(window_NW) // n)][:n].clone()

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Block", "Cache", "normed"]
+__all__ = ["Block", "Cache", "Transformer", "normed"]
+
+N_PAIRS = 1 << 17  # rows of the table of token pairs; larger vocabularies share rows
 
 
 def normed(x: Tensor) -> Tensor:
@@ -54,7 +56,10 @@ class Attention(nn.Module):
     def forward(self, x_BTD: Tensor, cache: Cache | None = None, layer: int = 0) -> Tensor:
         B, T, D = x_BTD.shape
         first = 0 if cache is None else cache.n_read
-        heads = (project(x_BTD).view(B, T, self.n_heads, -1).transpose(1, 2) for project in (self.query, self.key, self.value))
+        heads = (
+            project(x_BTD).view(B, T, self.n_heads, -1).transpose(1, 2)
+            for project in (self.query, self.key, self.value)
+        )
         query_BHTE, key_BHTE, value_BHTE = heads
         query_BHTE, key_BHTE = self.turned(normed(query_BHTE), first), self.turned(normed(key_BHTE), first)
         if cache is not None:
@@ -89,5 +94,33 @@ class Block(nn.Module):
             nn.init.zeros_(layer.weight)
 
     def forward(self, x_BTD: Tensor, cache: Cache | None = None, layer: int = 0) -> Tensor:
+        """The stream with what this block adds."""
         x_BTD = x_BTD + self.attention(normed(x_BTD), cache, layer)
         return x_BTD + self.down(functional.relu(self.up(normed(x_BTD))).square())
+
+
+class Transformer(nn.Module):
+    """Tokens to a stream of vectors, each knowing what stands before it."""
+
+    def __init__(self, n_tokens: int, dim: int, depth: int, n_heads: int):
+        super().__init__()
+        self.n_tokens = n_tokens
+        self.embedding = nn.Embedding(n_tokens, dim)
+        # what the pair of the last two tokens says, so that the blocks need not learn it
+        self.pairs = nn.Embedding(min(n_tokens**2, N_PAIRS), dim)
+        self.blocks = nn.ModuleList(Block(dim, n_heads) for _ in range(depth))
+        # how much of the stream and of the first embedding each block begins with
+        self.mix_L2 = nn.Parameter(torch.tensor([[1.0, 0.0]] * depth))
+        nn.init.normal_(self.embedding.weight, std=0.7)
+        nn.init.zeros_(self.pairs.weight)
+
+    def forward(self, token_BT: Tensor, before_B1: Tensor, cache: Cache | None = None) -> Tensor:
+        """The stream (B, T, D) after the last block; `before` is the token before the first."""
+        before_BT = torch.cat([before_B1, token_BT[:, :-1]], 1)
+        pair_BT = (before_BT * self.n_tokens + token_BT) % self.pairs.num_embeddings
+        x_BTD = start_BTD = normed(self.embedding(token_BT) + self.pairs(pair_BT))
+        for layer, block in enumerate(self.blocks):
+            x_BTD = block(self.mix_L2[layer, 0] * x_BTD + self.mix_L2[layer, 1] * start_BTD, cache, layer)
+        if cache is not None:
+            cache.n_read += token_BT.shape[1]
+        return normed(x_BTD)
