@@ -65,7 +65,7 @@ class Calibration:
 
     def p_values(self, score_B: Tensor) -> Tensor:
         """The share of rows at least as strange, the row itself counted, (B); at least 1 / (rows + 1)."""
-        return (self.above_N[torch.searchsorted(self.score_N, score_B)] + 1) / (self.above_N[0] + 1)
+        return (self.above_N[torch.searchsorted(self.score_N, score_B.contiguous())] + 1) / (self.above_N[0] + 1)
 
     def threshold(self, alarm_rate: float) -> float:
         """The score above which p <= alarm_rate; the strangest calibration row's where they are too few for that."""

@@ -82,13 +82,23 @@ class Neighbourhood:
     number_NP, category_NQ : reference rows, NaN and 0 where missing.
     cardinalities : codes of each category, 0 included.
     k : neighbours of the local density.
+    n_held_out : so many first rows are no neighbours when references are asked how dense their own place is: else
+        those rows, asked about, would find their neighbours' places denser by themselves than new rows do.
     """
 
-    def __init__(self, number_NP: Tensor, category_NQ: Tensor, cardinalities: Sequence[int], k: int = 10):
+    def __init__(
+        self,
+        number_NP: Tensor,
+        category_NQ: Tensor,
+        cardinalities: Sequence[int],
+        k: int = 10,
+        n_held_out: int = 0,
+    ):
         # a flag is a coordinate only where cells were seen missing
         self.cells = Cells(number_NP.shape[1], cardinalities, number_NP.isnan().any(0).nonzero()[:, 0].tolist())
         self.quantile = QuantileMap(number_NP.nan_to_num(0.0))
         self.k, self.own_N = k, torch.arange(len(number_NP))
+        self.n_held_out = n_held_out if n_held_out < len(number_NP) - 1 else 0
         self.place_ND = self.place(number_NP, category_NQ)
         self.by_quantile_ND = self.place_by_quantile(number_NP, category_NQ)
 
@@ -105,7 +115,13 @@ class Neighbourhood:
     @cached_property
     def reach_N(self) -> Tensor:
         """The mean distance of each reference to its own k neighbours."""
-        return nearest(self.place_ND, self.place_ND, self.k, self.own_N)[0].mean(1)
+        own_N = (self.own_N - self.n_held_out).clamp_min(-1)
+        return nearest(self.place_ND, self.place_ND[self.n_held_out :], self.k, own_N)[0].mean(1)
+
+    def own_distances(self, k: int) -> list[Tensor]:
+        """The mean distance (N) of each reference to its k nearest others, in standard deviations and by quantile."""
+        places = self.place_ND, self.by_quantile_ND
+        return [nearest(place_ND, place_ND, k, self.own_N)[0].mean(1) for place_ND in places]
 
     def near(self, number_BP: Tensor, category_BQ: Tensor, own_B: Tensor | None, k: int) -> tuple[Tensor, Tensor]:
         """Distances and places (B, K) in standard deviations."""

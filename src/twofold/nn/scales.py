@@ -34,19 +34,20 @@ class QuantileMap:
         share_G = torch.linspace(0, 1, n_knots + 1, dtype=number_NP.dtype)
         knots = [torch.quantile(x_N, share_G) for x_N in number_NP.T]
         self.knot_PG = torch.stack(knots) if knots else number_NP.new_zeros(0, n_knots + 1)
+        self.edge_G = torch.special.ndtri(share_G.clamp(1 / 256, 255 / 256))
         # a value that fills several knots sits in the middle of them
         first_PG, after_PG = (torch.searchsorted(self.knot_PG, self.knot_PG, right=right) for right in (False, True))
         middle_PG = (first_PG + after_PG - 1).to(number_NP.dtype) / 2 / n_knots
-        self.value_PG = torch.special.ndtri(middle_PG.clamp(1 / 256, 255 / 256))
+        self.middle_PG = torch.special.ndtri(middle_PG.clamp(1 / 256, 255 / 256))
 
     def __call__(self, number_NP: Tensor) -> Tensor:
         """The mapped rows (N, P); NaN counts as 0."""
         x_PN = number_NP.nan_to_num(0.0).T.contiguous()
-        last = self.knot_PG.shape[1] - 1
-        above_PN = torch.searchsorted(self.knot_PG, x_PN).clamp_max(last)
-        below_PN = (above_PN - 1).clamp_min(0)
+        above_PN = torch.searchsorted(self.knot_PG, x_PN).clamp_max_(self.knot_PG.shape[1] - 1)
+        below_PN = (above_PN - 1).clamp_min_(0)
         low_PN, high_PN = self.knot_PG.gather(1, below_PN), self.knot_PG.gather(1, above_PN)
-        part_PN = ((x_PN - low_PN) / (high_PN - low_PN).clamp_min(1e-9)).clamp(0, 1)
-        mapped_PN = torch.lerp(self.value_PG.gather(1, below_PN), self.value_PG.gather(1, above_PN), part_PN)
-        beyond_PN = (x_PN - self.knot_PG[:, -1:]).clamp_min(0) + (x_PN - self.knot_PG[:, :1]).clamp_max(0)
+        part_PN = ((x_PN - low_PN) / (high_PN - low_PN).clamp_min_(1e-9)).clamp_(0, 1)
+        between_PN = torch.lerp(self.edge_G[below_PN], self.edge_G[above_PN], part_PN)
+        mapped_PN = torch.where(x_PN == high_PN, self.middle_PG.gather(1, above_PN), between_PN)
+        beyond_PN = (x_PN - self.knot_PG[:, -1:]).clamp_min_(0) + (x_PN - self.knot_PG[:, :1]).clamp_max_(0)
         return (mapped_PN + beyond_PN).T.contiguous()
