@@ -234,6 +234,18 @@ def test_the_description_survives_json() -> None:
         Columns.from_json({"columns": [{"nme": "a"}]})
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"decimals": []}, {"decimals": 99}, {"scale": 0.0}, {"scale": "1"}, {"centre": float("nan")}, {"kind": "colour"},
+     {"levels": [1]}, {"levels": 5}, {"origin": 1.5}, {"name": None}, {"size": 1}],
+)  # fmt: skip
+def test_a_description_that_cannot_be_computed_with_is_refused(wrong: dict[str, Any]) -> None:
+    record = Columns.learn({"n": [1, 2, 3]}).to_json()
+    record["columns"][0] |= wrong
+    with pytest.raises(DataError, match="the description of the columns is spoilt"):
+        Columns.from_json(record)
+
+
 def test_describe_has_a_row_for_every_column() -> None:
     rows = Columns.learn({"n": [1, 2, None], "w": ["a", "b", "a"], "i": [None] * 3}).describe()
     assert [row["name"] for row in rows] == ["n", "w", "i"]

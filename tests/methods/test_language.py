@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from twofold.errors import DataError, SettingError
-from twofold.methods.language import NEW_TEXT, LanguageModel
+from twofold.methods.language import LanguageModel
+from twofold.nn.language import NEW_TEXT
 
 STORY = "".join(
     f"{who} went to the {place} and saw a {thing} there. \n"

@@ -22,7 +22,8 @@ p { max-width: 44rem } .soft, figcaption { color: var(--soft); font-size: .9rem 
 table { border-collapse: collapse; width: 100%; font-size: .9rem } .scroll { overflow-x: auto }
 th, td { text-align: left; padding: .45rem .8rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 th { color: var(--soft); font-weight: 600 } td.number { font-variant-numeric: tabular-nums; font-weight: 600 }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 1.25rem; margin-top: 1rem; align-items: start }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 1.25rem }
+.figures { margin-top: 1rem; align-items: start }
 figure { margin: 0; padding: 1rem; background: var(--card); border: 1px solid var(--line); border-radius: 10px }
 figure { overflow-x: auto } figure > svg { max-width: 100%; height: auto }
 .ahead { color: #1f8a4c; font-weight: 600 } .not { color: #b3541e; font-weight: 600 }

@@ -1,8 +1,5 @@
 """twofold write, score, compress, decompress: a language model at work."""
 
-import bz2
-import gzip
-import lzma
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +13,7 @@ from twofold.core.estimator import Estimator
 from twofold.data.atomic import write_atomically
 from twofold.data.text import read_bytes
 from twofold.errors import RunError
+from twofold.measure.sizes import general_compressors
 from twofold.runs import load
 
 __all__ = ["compress", "decompress", "score", "write"]
@@ -112,7 +110,7 @@ def score(arguments: list[str]) -> dict[str, Any]:
 
 def compress(arguments: list[str]) -> dict[str, Any]:
     """Write a .tfz; its size beside gzip, bz2 and xz, with and without the model."""
-    from twofold.methods.language import compress_alone
+    from twofold.core.packing import compress_alone
 
     flags = parse(CompressFlags, "compress", arguments)
     data = read_bytes(flags.file)
@@ -122,17 +120,17 @@ def compress(arguments: list[str]) -> dict[str, Any]:
         packed = _language_model(Path(flags.run)).compress(data, run=flags.run)
         n_model = sum(path.stat().st_size for path in Path(flags.run).glob("*.safetensors"))
     write_atomically(flags.out, packed)
-    others = {"gzip": gzip.compress(data, 9), "bz2": bz2.compress(data, 9), "xz": lzma.compress(data, preset=9)}
-    sizes = {"original": len(data), "twofold": len(packed), **{name: len(other) for name, other in others.items()}}
+    bits = {"twofold": 8 * len(packed) / max(1, len(data)), **general_compressors(data)}
     if n_model:
-        sizes["twofold, model counted"] = len(packed) + n_model
-    table([{"by": name, "bytes": n, "bits per byte": 8 * n / max(1, len(data))} for name, n in sizes.items()])
-    return {"out": str(flags.out), "bytes": sizes, "bits_per_byte": 8 * len(packed) / max(1, len(data))}
+        bits["twofold, model counted"] = 8 * (len(packed) + n_model) / max(1, len(data))
+    table([{"by": name, "bits per byte": value} for name, value in bits.items()])
+    say(f"{len(data)} bytes as {len(packed)} in {flags.out}")
+    return {"out": str(flags.out), "original": len(data), "bytes": len(packed), "bits_per_byte": bits}
 
 
 def decompress(arguments: list[str]) -> dict[str, Any]:
     """The file back; a file that was changed since is refused."""
-    from twofold.methods.language import decompress_alone, run_of
+    from twofold.core.packing import decompress_alone, run_of
 
     flags = parse(DecompressFlags, "decompress", arguments)
     packed = read_bytes(flags.file)
@@ -154,5 +152,7 @@ def decompress(arguments: list[str]) -> dict[str, Any]:
 def _language_model(run: Path) -> Any:
     estimator: Estimator = load(run)
     if not hasattr(estimator, "stream"):
-        raise RunError(f"{run} holds a {estimator.method!r} run, which cannot do this. Give the run of a language model.")
+        raise RunError(
+            f"{run} holds a {estimator.method!r} run, which cannot do this. Give the run of a language model."
+        )
     return estimator

@@ -1,4 +1,4 @@
-"""Real tables that come with scikit-learn: nothing to download."""
+"""Real data that come with scikit-learn and Python: nothing to download."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ import pyarrow as pa
 from twofold.data.tables import nearest, read_table
 from twofold.errors import DataError
 
-__all__ = ["SAMPLES", "Sample", "load_sample"]
+__all__ = ["SAMPLES", "TEXTS", "Sample", "load_sample", "load_text"]
 
 
 class Sample(NamedTuple):
@@ -26,6 +26,20 @@ def load_sample(name: str) -> pa.Table:
         hint = nearest(name, SAMPLES)
         raise DataError(f"there is no sample {name!r}; there are {', '.join(SAMPLES)}.{hint} Choose one of these.")
     return read_table(SAMPLES[name].load(), name=f"sample:{name}")
+
+
+def load_text(name: str) -> str:
+    """The sample text of this name."""
+    if name not in TEXTS:
+        hint = nearest(name, TEXTS)
+        raise DataError(f"there is no sample text {name!r}; there is {', '.join(TEXTS)}.{hint} Choose one of these.")
+    return TEXTS[name]()
+
+
+def _topics() -> str:
+    from pydoc_data.topics import topics
+
+    return "\n\n".join(topics[name] for name in sorted(topics))
 
 
 def _digits() -> pa.Table:
@@ -62,3 +76,6 @@ SAMPLES: dict[str, Sample] = {
     "wine": Sample(_wine, "cultivar", "178 wines of three cultivars, 13 measurements"),
 }
 """Name -> how to load it, its label column, what it is."""
+
+TEXTS: dict[str, Callable[[], str]] = {"topics": _topics}
+"""Name -> how to load it: the English of Python's own help pages, some 465,000 characters."""

@@ -5,7 +5,7 @@ Dimension key: N tokens.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -20,7 +20,7 @@ __all__ = ["TOKENIZERS", "Vocabulary", "decoded", "read_bytes", "read_text"]
 
 TOKENIZERS = ("auto", "byte", "character", "bpe")
 MANY_CHARACTERS = 512
-LONG_TEXT = 4_000_000  # bytes from which sub-words pay
+LONG_TEXT = 50_000_000  # characters from which sub-words are worth their slower start (docs/LOG.md)
 BPE_SIZE = 4096
 SUFFIXES = (".txt", ".md", ".rst", ".text", ".tex", ".csv", ".py")
 SEPARATOR = "\n\n"  # between the files of a folder
@@ -31,7 +31,7 @@ NOT_TEXT = (b"\x89PNG", b"\xff\xd8\xff", b"PK\x03\x04", b"%PDF", b"\x1f\x8b", b"
 
 
 def read_text(source: Any, encoding: str = "utf-8") -> str:
-    """The text of a file, of all text files in a folder, or of a sequence of texts, joined by blank lines.
+    """The text of a file, of all text files in a folder, of sample:NAME, or of several texts, joined by blank lines.
 
     Raises
     ------
@@ -40,6 +40,10 @@ def read_text(source: Any, encoding: str = "utf-8") -> str:
     """
     if isinstance(source, Sequence) and not isinstance(source, str):
         return SEPARATOR.join(str(part) for part in source)
+    if isinstance(source, str) and source.startswith("sample:"):
+        from twofold.data.samples import load_text
+
+        return load_text(source.removeprefix("sample:"))
     path = Path(source)
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
@@ -187,20 +191,21 @@ class Vocabulary:
     def decode_bytes(self, tokens: Sequence[int] | np.ndarray) -> bytes:
         """The bytes that the tokens stand for."""
         if self.kind == "byte":
-            return bytes(int(t) for t in tokens)
-        if self.kind == "bpe":
-            return b"".join(self.pieces[int(t)] for t in tokens)
-        data, high = bytearray(), -1
-        for token in (int(t) for t in tokens):
-            if token >= 16:
-                data += self.characters[token - 16].encode("utf-8", "surrogatepass")
+            return np.asarray(tokens, np.uint8).tobytes()
+        return b"".join(self.spelled(int(token) for token in tokens))
+
+    def spelled(self, tokens: Iterable[int]) -> Iterator[bytes]:
+        """The bytes of one token after the other; of two half bytes with the second."""
+        pieces, high = self.pieces, -1
+        for token in tokens:
+            if self.kind != "character" or token >= 16:
                 high = -1
+                yield pieces[token]
             elif high < 0:
                 high = token
             else:
-                data.append(16 * high + token)
+                yield bytes([16 * high + token])
                 high = -1
-        return bytes(data)
 
     @cached_property
     def pieces(self) -> list[bytes]:

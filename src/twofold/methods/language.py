@@ -1,103 +1,75 @@
 """LanguageModel: predict the next token of your own text; so write, score and compress.
 
-A decoder-only transformer (nn/transformer.py) beside a memory of what followed the last few tokens before (nn/memory.py).
-The memory knows in a second what a network would need minutes to learn; the network says how far to trust each of its
-orders here, and adds what it knows better. Matrices are trained by Muon, all else by AdamW.
+A decoder-only transformer beside a memory of what followed the last few tokens before (nn/language.py). The memory
+knows in a second what a network would need minutes to learn; the network says how far to trust each of its orders
+here, and adds what it knows better. Matrices are trained by Muon, all else by AdamW.
 
 Radford et al. 2019 (next-token models); Jordan et al. 2024 (Muon, and speed runs that found what pays),
-https://github.com/KellerJordan/modded-nanogpt; Ney, Essen, Kneser 1994 (smoothed counts); Deletang et al. 2023, Language
-modeling is compression, https://arxiv.org/abs/2309.10668
-Dimension key: B windows, W tokens of a window, T predicted ones, V tokens of the vocabulary, D width, L blocks,
-K orders that the memory tells, H tokens of history it needs, N tokens of a text.
+https://github.com/KellerJordan/modded-nanogpt; Ney, Essen, Kneser 1994 (smoothed counts); Deletang et al. 2023,
+Language modeling is compression, https://arxiv.org/abs/2309.10668
+Dimension key: B windows, W tokens of a window, T predicted ones, V tokens of the vocabulary, H tokens of history that
+the memory needs, N tokens of a text.
 """
 
-import bz2
-import lzma
+import hashlib
+import json
 import math
+import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from twofold.core.device import choose_device, has_fast_bfloat16
+from twofold.core.device import choose_device, has_fast_bfloat16, threads
 from twofold.core.estimator import Estimator, seeded
+from twofold.core.heart import HeartGuard
 from twofold.core.learner import Learner
 from twofold.core.loop import Progress, train
+from twofold.core.packing import compress_alone, decompress_alone
+from twofold.data.container import pack, unpack
 from twofold.data.text import Vocabulary, read_text
 from twofold.errors import DataError, SettingError
 from twofold.measure.copies import longest_common
 from twofold.measure.report import Measure
-from twofold.nn.memory import Memory, Recall
+from twofold.measure.sizes import general_compressors
+from twofold.nn.coding import decode_tokens, encode_tokens
+from twofold.nn.language import HEAD_DIM, NEW_TEXT, LanguageNetwork, Opinion, Reader, evenly, windows
+from twofold.nn.memory import Memory
 from twofold.nn.muon import Muon
 from twofold.nn.sampling import as_text, draw, until
-from twofold.nn.transformer import Cache, Transformer
 
 __all__ = ["LanguageModel", "NextToken"]
 
 N_FOLDS = 4  # parts of the text; the network sees the memory of the other parts
-HEAD_DIM = 32
 WATCHED_WINDOWS = 256  # held-out windows measured during training
-NEW_TEXT = -1  # the fold of a text that the memory was not made of
+SMALL = 20_000  # bytes below which the file is also tried without the model
 
 
 # ---- network -------------------------------------------------------------------------------------
 
 
 class NextToken(Learner):
-    """A transformer that gives the next token's logits, beside a memory of what followed before."""
+    """The network as a learner: Muon for the matrices, AdamW for all else."""
 
-    def __init__(self, memory: Memory, n_tokens: int, dim: int, depth: int):
+    def __init__(self, network: LanguageNetwork):
         super().__init__()
-        self.memory, self.n_tokens = memory, n_tokens
-        self.n_history = max(memory.order, 2)
-        self.transformer = Transformer(n_tokens, dim, depth, dim // HEAD_DIM)
-        self.head = nn.Linear(dim, n_tokens, bias=False)
-        nn.init.normal_(self.head.weight, std=1e-3)
-        self.recall = Recall(memory.n_told, dim)
-        self.uses_bfloat16 = has_fast_bfloat16()
-
-    def logits(self, x_BTD: Tensor, told_BTKV: Tensor, known_BTF: Tensor) -> Tensor:
-        """(B, T, V): what the network says, and what it takes the memory to be worth here."""
-        # 15: logits cannot run away
-        own_BTV = 15 * torch.tanh(self.head(x_BTD).float() / 15)
-        return own_BTV + self.recall(x_BTD, told_BTKV, known_BTF)
-
-    def nats(self, window_BW: Tensor, fold_B: Tensor) -> Tensor:
-        """-log likelihood of each token but the first H, (B, T): those are only history."""
-        window_BW, H = window_BW.long(), self.n_history
-        target_BT = window_BW[:, H:]
-        with torch.no_grad():
-            told = self._told(window_BW, fold_B)
-        with torch.autocast(window_BW.device.type, torch.bfloat16, enabled=self.uses_bfloat16):
-            x_BTD = self.transformer(window_BW[:, H - 1 : -1], window_BW[:, H - 2 : H - 1])
-            logit_BTV = self.logits(x_BTD, *told)
-        return functional.cross_entropy(logit_BTV.flatten(0, 1), target_BT.flatten(), reduction="none").view(
-            target_BT.shape
-        )
-
-    def _told(self, window_BW: Tensor, fold_B: Tensor) -> tuple[Tensor, Tensor]:
-        B, T = len(window_BW), window_BW.shape[1] - self.n_history
-        history_MH = window_BW.unfold(1, self.n_history, 1)[:, :-1].reshape(B * T, -1)
-        fold_M = None if int(fold_B[0]) == NEW_TEXT else fold_B.repeat_interleave(T)
-        told_MKV, known_MF = self.memory.ask(history_MH, fold_M)
-        return told_MKV.view(B, T, *told_MKV.shape[1:]), known_MF.view(B, T, -1)
+        self.network = network
 
     def loss(self, window_BW: Tensor, fold_B: Tensor) -> dict[str, Tensor]:
         """Nats per token."""
-        return {"nats": self.nats(window_BW, fold_B).mean()}
+        return {"nats": self.network.nats(window_BW, fold_B).mean()}
 
     def configure(self) -> dict[str, torch.optim.Optimizer]:
         """Muon for the matrices inside, AdamW for embeddings, head and mixing weights."""
-        size, body = self.learning_rate / 0.02, self.transformer
+        size, network, body = self.learning_rate / 0.02, self.network, self.network.transformer
         groups = [
-            ([body.embedding.weight, body.pairs.weight], 0.03), ([self.head.weight], 0.005), ([body.mix_L2], 0.01),
-            (list(self.recall.parameters()), 0.001),
+            ([body.embedding.weight, body.pairs.weight], 0.03), ([network.head.weight], 0.005), ([body.mix_L2], 0.01),
+            (list(network.recall.parameters()), 0.001),
         ]  # fmt: skip
         rest = [{"params": weights, "lr": rate * size} for weights, rate in groups if weights]
         return {
@@ -122,34 +94,7 @@ class NextToken(Learner):
     def evaluate(self, window_NW: Tensor, fold_N: Tensor) -> dict[str, float]:
         """Nats per token on held-out windows."""
         parts = zip(window_NW.split(32), fold_N.split(32), strict=True)
-        return {"held_out": float(torch.cat([self.nats(*part) for part in parts]).mean())}
-
-
-class Reader:
-    """A fitted network that reads token by token and says what may come next, for several texts at once.
-
-    Parameters
-    ----------
-    n_texts : how many texts are read side by side.
-    """
-
-    def __init__(self, network: NextToken, context: int, n_texts: int = 1):
-        self.network = network
-        self.cache = Cache(context)
-        self.history_BH = torch.zeros(n_texts, network.n_history, dtype=torch.int64)
-        self.read(torch.zeros(n_texts, 1, dtype=torch.int64))
-
-    @torch.inference_mode()
-    def read(self, token_BT: Tensor) -> None:
-        """Go on with these tokens; many at once only as the first."""
-        self.x_BD = self.network.transformer(token_BT, self.history_BH[:, -1:], self.cache)[:, -1]
-        self.history_BH = torch.cat([self.history_BH, token_BT], 1)[:, -self.network.n_history :]
-
-    @torch.inference_mode()
-    def logits(self) -> Tensor:
-        """Logits of the next token (B, V)."""
-        told_BKV, known_BF = self.network.memory.ask(self.history_BH)
-        return self.network.logits(self.x_BD[:, None], told_BKV[:, None], known_BF[:, None])[:, 0]
+        return {"held_out": float(torch.cat([self.network.nats(*part) for part in parts]).mean())}
 
 
 # ---- the estimator -------------------------------------------------------------------------------
@@ -175,7 +120,7 @@ class LanguageModel(Estimator):
     method: ClassVar[str] = "language"
 
     depth: int | None = None
-    """Blocks of the network, each 32 wider than the last dial: deeper learns finer, and slower (None: by the minutes)."""
+    """Blocks of the network, 32 wider with each: deeper learns finer, and takes longer (None: by the minutes)."""
     context: int = 128
     """Tokens that are looked back on: more see longer connections, and cost more."""
     memory: int = 7
@@ -204,22 +149,22 @@ class LanguageModel(Estimator):
         """
         self._check()
         vocabulary, learnt_N, held_N = self._read(X)
-        learner = self._network(vocabulary, learnt_N)
-        H, span = learner.n_history, min(self.context, (len(learnt_N) - 3) // 2)
-        windows = torch.from_numpy(learnt_N).unfold(0, H + span, 1)
-        folds = torch.arange(len(windows)) * N_FOLDS // len(learnt_N)
-        watched = _evenly(_windows(learnt_N, held_N, H, span), WATCHED_WINDOWS)
+        learner = self._learner(vocabulary, learnt_N)
+        H, span = learner.network.n_history, min(self.context, (len(learnt_N) - 3) // 2)
+        spans = torch.from_numpy(learnt_N).unfold(0, H + span, 1)
+        folds = torch.arange(len(spans)) * N_FOLDS // len(learnt_N)
+        watched = evenly(windows(learnt_N, held_N, H, span), WATCHED_WINDOWS)
         n_steps = int(np.clip(1.5 * len(learnt_N) / (self.batch_size * span), 100, 3000))
         plan = self._plan(n_steps, interval=max(10, min(200, (self.n_steps or n_steps) // 8)), patience=5)
-        guard, step = _Guard(), 0
+        guard, step = HeartGuard(), 0
         place = None if folder is None else Path(folder)
         held = (watched, torch.full((len(watched),), NEW_TEXT)) if len(watched) else None
         try:
-            for progress in train(learner, (windows, folds), plan, held_out=held, folder=place):
+            for progress in train(learner, (spans, folds), plan, held_out=held, folder=place):
                 step = progress.step
                 yield guard.watched(progress)
         finally:
-            self._finish(learner, vocabulary, learnt_N)
+            self._finish(learner.network, vocabulary, learnt_N)
             self._measure(held_N, guard.best_step)
             self.n_iter_ = step
 
@@ -245,17 +190,19 @@ class LanguageModel(Estimator):
             )
         return vocabulary, learnt_N, held_N
 
-    def _network(self, vocabulary: Vocabulary, token_N: np.ndarray) -> NextToken:
+    def _learner(self, vocabulary: Vocabulary, token_N: np.ndarray) -> NextToken:
         depth = self.depth or _depth_for(self.minutes, len(token_N))
         memory = Memory(token_N, vocabulary.size, self.memory, N_FOLDS)
         with seeded(self.seed):
-            learner = NextToken(memory, vocabulary.size, HEAD_DIM * max(2, depth), depth)
-        learner.recall.fit(memory, torch.from_numpy(token_N), torch.Generator().manual_seed(self.seed))
+            network = LanguageNetwork(memory, vocabulary.size, HEAD_DIM * max(2, depth), depth)
+        network.recall.fit(memory, torch.from_numpy(token_N), torch.Generator().manual_seed(self.seed))
+        network.uses_bfloat16 = has_fast_bfloat16()
+        learner = NextToken(network)
         learner.learning_rate = self.learning_rate
         return learner.to(choose_device(self.device))
 
-    def _finish(self, learner: NextToken, vocabulary: Vocabulary, token_N: np.ndarray) -> None:
-        self.network_ = learner.cpu().float().eval().requires_grad_(False)
+    def _finish(self, network: LanguageNetwork, vocabulary: Vocabulary, token_N: np.ndarray) -> None:
+        self.network_ = network.cpu().float().eval().requires_grad_(False)
         # one token at a time is not worth half precision, and files must decode to the bit
         self.network_.uses_bfloat16 = False
         self.vocabulary_, self.token_N_ = vocabulary, token_N
@@ -268,8 +215,7 @@ class LanguageModel(Estimator):
         self.measures_ = {
             "bits per byte, held out": float(nats.sum()) / math.log(2) / len(data),
             "nats a token, held out": float(nats.mean()),
-            "bits per byte by xz": 8 * len(lzma.compress(data, preset=9)) / len(data),
-            "bits per byte by bz2": 8 * len(bz2.compress(data)) / len(data),
+            **{f"bits per byte by {name}": value for name, value in general_compressors(data).items()},
             "best at step": float(best_step),
         }
 
@@ -296,29 +242,20 @@ class LanguageModel(Estimator):
             raise SettingError(
                 f"temperature is {temperature} and top_p {top_p}; allowed are 0 and up, and above 0 up to 1."
             )
-        pieces = self._drawn(prompt, n_tokens, temperature, top_p, torch.Generator().manual_seed(seed))
-        yield from until(stop, as_text(pieces))
+        token_N = self.vocabulary_.encode(prompt)[-self.context :]
+        drawn = self._drawn(token_N, n_tokens, temperature, top_p, torch.Generator().manual_seed(seed))
+        yield from until(stop, as_text(self.vocabulary_.spelled(drawn)))
 
     def _drawn(
-        self, prompt: str, n_tokens: int, temperature: float, top_p: float, generator: torch.Generator
-    ) -> Iterator[bytes]:
+        self, token_N: np.ndarray, n_tokens: int, temperature: float, top_p: float, generator: torch.Generator
+    ) -> Iterator[int]:
         reader = self.reader()
-        token_N = self.vocabulary_.encode(prompt)
-        half = b""
-        for token in token_N[-self.context :].tolist():
+        for token in token_N.tolist():
             reader.read(torch.tensor([[token]]))
         for _ in range(n_tokens):
             token = draw(reader.logits()[0], temperature, top_p, generator)
             reader.read(torch.tensor([[token]]))
-            if self.vocabulary_.kind == "character" and token < 16:
-                # half a byte: the other half must follow
-                half = half + bytes([token])
-                if len(half) == 2:
-                    yield bytes([16 * half[0] + half[1]])
-                    half = b""
-            else:
-                half = b""
-                yield self.vocabulary_.pieces[token]
+            yield token
 
     def reader(self, n_texts: int = 1) -> Reader:
         """The network, ready to read texts token by token."""
@@ -341,10 +278,7 @@ class LanguageModel(Estimator):
     def evaluate(self, X: Any, y: Any = None) -> list[Measure]:
         """Bits per byte beside general compressors."""
         data = read_text(X, self.encoding).encode("utf-8", "surrogateescape")
-        baselines = {
-            "xz": 8 * len(lzma.compress(data, preset=9)), "bz2": 8 * len(bz2.compress(data)),
-        }  # fmt: skip
-        beside = tuple((name, n_bits / max(1, len(data))) for name, n_bits in baselines.items())
+        beside = tuple(general_compressors(data).items())
         return [Measure("bits per byte", self.bits_per_byte(X), None, beside, is_higher_better=False)]
 
     def surprises(self, X: Any, n_passages: int = 5, length: int = 80) -> list[tuple[float, str]]:
@@ -367,9 +301,69 @@ class LanguageModel(Estimator):
         """-log likelihood of each token (N), each seen with up to `context` tokens before it."""
         H, N = self.network_.n_history, len(token_N)
         span = min(self.context, max(N, 1))
-        window_NW = _windows(np.zeros(H, np.int32), np.concatenate([token_N, np.zeros(-N % span, np.int32)]), H, span)
+        window_NW = windows(np.zeros(H, np.int32), np.concatenate([token_N, np.zeros(-N % span, np.int32)]), H, span)
         parts = [self.network_.nats(part, torch.full((len(part),), NEW_TEXT)) for part in window_NW.split(32)]
         return torch.cat(parts).flatten()[:N].double().numpy()
+
+    # ---- compression -----------------------------------------------------------------------------
+
+    def compress(self, data: bytes | str, run: str = "") -> bytes:
+        """The bytes as a .tfz file that `decompress` of the same model turns back, byte by byte.
+
+        The coder mixes the model's opinion with what the text itself teaches, so that strange text never explodes.
+
+        Parameters
+        ----------
+        run : where the model is kept; written into the file for whoever opens it.
+        """
+        check_is_fitted(self, "network_")
+        data = data.encode("utf-8") if isinstance(data, str) else data
+        vocabulary = self.vocabulary_
+        try:
+            token_N = vocabulary.encode(data)
+        except DataError:
+            return compress_alone(data)  # bytes that sub-words cannot write: the file says that it needs no model
+        with threads(1):
+            coded = encode_tokens(token_N, vocabulary.size, Opinion(self.network_, self.context))
+        header = {"kind": "text", "run": run, "model": self._hash(), "tokens": len(token_N), "crc": zlib.crc32(data)}
+        packed = pack(header, [coded])
+        return min(packed, compress_alone(data), key=len) if len(data) < SMALL else packed
+
+    def decompress(self, packed: bytes) -> bytes:
+        """The bytes that `compress` was given.
+
+        Raises
+        ------
+        DataError
+            When the file was damaged, or was written by another model.
+        """
+        check_is_fitted(self, "network_")
+        header, chunks = unpack(packed)
+        if header.get("kind") != "text":
+            return decompress_alone(packed)
+        if header.get("model") != self._hash():
+            raise DataError(
+                f"the file was compressed by another model ({header.get('model')}, of {header.get('run') or '?'}); "
+                f"this one is {self._hash()}. Give the run that it was compressed with."
+            )
+        with threads(1):
+            token_N = decode_tokens(
+                chunks[0], int(header["tokens"]), self.vocabulary_.size, Opinion(self.network_, self.context)
+            )
+        data = self.vocabulary_.decode_bytes(token_N)
+        if zlib.crc32(data) != header.get("crc"):
+            raise DataError(
+                "the bytes that came out are not those that went in: another processor or another torch computes other "
+                "last bits. Decompress where the file was made."
+            )
+        return data
+
+    def _hash(self) -> str:
+        """A short name for exactly these weights and this memory."""
+        digest = hashlib.sha256(json.dumps(self.vocabulary_.to_json()).encode() + self.token_N_.tobytes())
+        for name, value in sorted(self.network_.state_dict().items()):
+            digest.update(name.encode() + value.numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     # ---- saving ----------------------------------------------------------------------------------
 
@@ -380,7 +374,8 @@ class LanguageModel(Estimator):
             # the memory is counted again from the text when the model is loaded: it is smaller so
             tensors["memory.tokens"] = torch.from_numpy(self.token_N_)
         learned = {
-            "vocabulary": self.vocabulary_.to_json(), "depth": len(self.network_.transformer.blocks), "measures": self.measures_,
+            "vocabulary": self.vocabulary_.to_json(), "depth": len(self.network_.transformer.blocks),
+            "measures": self.measures_,
             "n_iter": self.n_iter_,
         }  # fmt: skip
         return tensors, learned
@@ -389,7 +384,7 @@ class LanguageModel(Estimator):
         vocabulary = Vocabulary(**learned["vocabulary"])
         token_N = tensors["memory.tokens"].numpy() if self.memory else np.zeros(0, np.int32)
         memory = Memory(token_N, vocabulary.size, self.memory)
-        network = NextToken(memory, vocabulary.size, HEAD_DIM * max(2, learned["depth"]), learned["depth"])
+        network = LanguageNetwork(memory, vocabulary.size, HEAD_DIM * max(2, learned["depth"]), learned["depth"])
         network.load_state_dict(
             {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
         )
@@ -397,38 +392,7 @@ class LanguageModel(Estimator):
         self.measures_, self.n_iter_ = learned["measures"], learned["n_iter"]
 
 
-class _Guard:
-    """Tells when the held-out part gets worse while the training goes on: the text is being learned by heart."""
-
-    def __init__(self) -> None:
-        self.best, self.best_step, self.is_told = math.inf, 0, False
-
-    def watched(self, progress: Progress) -> Progress:
-        value = progress.measures.get("held_out")
-        if value is None:
-            return progress
-        if value < self.best:
-            self.best, self.best_step = value, progress.step
-        elif value > 1.01 * self.best and not self.is_told:
-            self.is_told = True
-            note = f"held-out loss rises since step {self.best_step}: it begins to learn by heart; the best weights are kept"
-            return replace(progress, note=progress.note or note)
-        return progress
-
-
 def _depth_for(minutes: float | None, n_tokens: int) -> int:
     """The dial: more time and more text are worth a deeper network."""
     by_time = 4 if minutes is None or minutes <= 6 else 6 if minutes <= 20 else 8
     return min(by_time, 2 if n_tokens < 50_000 else 4 if n_tokens < 2_000_000 else 8)
-
-
-def _windows(before_N: np.ndarray, token_N: np.ndarray, H: int, span: int) -> Tensor:
-    """Windows (n, H + span) side by side that cover the tokens; a last, shorter part is left out."""
-    history = np.concatenate([np.zeros(H, np.int32), before_N])[-H:]
-    return torch.from_numpy(np.concatenate([history, token_N])).unfold(0, H + span, span) if len(token_N) >= span else (
-        torch.zeros(0, H + span, dtype=torch.int32)
-    )  # fmt: skip
-
-
-def _evenly(window_NW: Tensor, n: int) -> Tensor:
-    return window_NW[:: max(1, len(window_NW) // n)][:n].clone()

@@ -1,7 +1,7 @@
 """What followed the last few tokens before: counts, smoothed from short contexts to long ones.
 
-Absolute discounting, each order falling back on the one below (Ney, Essen, Kneser 1994). Counting a million tokens takes
-a fifth of a second, and says at once what a network would need minutes to learn.
+Absolute discounting, each order falling back on the one below (Ney, Essen, Kneser 1994). Counting a million tokens
+takes a second, and says at once what a network would need minutes to learn.
 Dimension key: N tokens of the text, B places asked about, K orders, V tokens of the vocabulary, R entries of a table,
 F folds.
 """
@@ -26,8 +26,8 @@ class Memory:
     token_N : the text.
     n_tokens : V.
     order : longest context.
-    n_folds : contiguous parts of the text; `fold_B` asks for what the *other* parts say. A network that learns beside this
-        memory must see it as it will be on new text, not as it is on the text it was made of.
+    n_folds : contiguous parts of the text; `fold_B` asks for what the *other* parts say. A network that learns beside
+        this memory must see it as it will be on new text, not as it is on the text it was made of.
     """
 
     def __init__(self, token_N: np.ndarray, n_tokens: int, order: int, n_folds: int = 1):
@@ -50,8 +50,8 @@ class Memory:
 
         Returns
         -------
-        log probabilities (B, K, V), shorter contexts first, each smoothed by those below; and known (B, 2 K): the log of
-        how often each context occurred, and of how many different tokens followed it.
+        log probabilities (B, K, V), shorter contexts first, each smoothed by those below; and known (B, 2 K): the log
+        of how often each context occurred, and of how many different tokens followed it.
         """
         B, V = len(history_BH), self.n_tokens
         probability_BV = torch.full((B, V), 1 / V)
@@ -85,7 +85,7 @@ class Table:
         self.total_R = self.count_RF.sum(1)
 
     def smoothed(self, key_B: Tensor, below_BV: Tensor, fold_B: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """The distribution (B, V) after each context, smoothed by that of the order below; occurrences; distinct tokens."""
+        """The distribution (B, V) after each context, smoothed by the order below; occurrences; distinct tokens."""
         first_B = torch.searchsorted(self.entry_R, key_B * self.n_tokens)
         n_B = torch.searchsorted(self.entry_R, (key_B + 1) * self.n_tokens) - first_B
         who_M = torch.arange(len(key_B)).repeat_interleave(n_B)

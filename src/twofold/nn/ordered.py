@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from twofold.nn.cells import Cells
 
-__all__ = ["OrderedNetwork", "ResidualMLP", "principal_axes", "start_from_pca"]
+__all__ = ["FLOOR", "OrderedNetwork", "ResidualMLP", "principal_axes", "start_from_pca"]
 
 RARE = 0.01  # least share that PCA may give to a level
 FLOOR = 1e-4  # of the variance: smaller errors count as none
