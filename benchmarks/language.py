@@ -1,12 +1,13 @@
 """LanguageModel against nanoGPT's CPU recipe on tiny Shakespeare, last tenth held out.
 
 Command: python benchmarks/language.py     Machine: 2 cores, one thread each     Minutes: 12
-Numbers to expect (November 2026): the peer's final loss (about 1.90 nats a character over the whole held-out part) in less
-than a tenth of its CPU seconds; below 1.50 within them.
+Numbers to expect (November 2026): the peer's final loss (about 1.90 nats a character over the whole held-out part) in
+less than a tenth of its CPU seconds; below 1.50 within them.
 
-The peer is written here from its published settings: GPT-2 blocks (LayerNorm, learned positions, GELU, tied embedding, no
-biases), 4 layers, 4 heads, width 128, context 64, AdamW 1e-3 to 1e-4 by cosine after 100 steps of warm-up, betas .9/.99,
-weight decay .1, clip 1, batch 12, 2,000 steps, dropout 0. Its evaluation every 250 steps is left out (that favours it).
+The peer is written here from its published settings: GPT-2 blocks (LayerNorm, learned positions, GELU, tied embedding,
+no biases), 4 layers, 4 heads, width 128, context 64, AdamW 1e-3 to 1e-4 by cosine after 100 steps of warm-up, betas
+.9/.99, weight decay .1, clip 1, batch 12, 2,000 steps, dropout 0. Its evaluation every 250 steps is left out (that
+favours it).
 Both run as fresh processes, start-up counted; losses are over all held-out characters: the peer's in windows of its 64,
 ours in windows of its 128, each as that model is used.
 """

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from twofold.methods.autoencoder import Autoencoder
     from twofold.methods.detector import AnomalyDetector
+    from twofold.methods.language import LanguageModel
     from twofold.runs import load
 
 __version__ = "0.1.0"
-__all__ = ["AnomalyDetector", "Autoencoder", "__version__", "load"]
+__all__ = ["AnomalyDetector", "Autoencoder", "LanguageModel", "__version__", "load"]
 
 _HOMES = {
     "AnomalyDetector": "twofold.methods.detector",
     "Autoencoder": "twofold.methods.autoencoder",
+    "LanguageModel": "twofold.methods.language",
     "load": "twofold.runs",
 }
 

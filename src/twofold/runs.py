@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,12 @@ from twofold.data import default_label, open_table
 from twofold.data.atomic import append_line, write_atomically
 from twofold.data.columns import fingerprint
 from twofold.data.tables import split_label
+from twofold.data.text import read_text
 from twofold.errors import DataError, RunError
 from twofold.measure.report import Measure
 from twofold.methods import METHODS
 
-__all__ = ["Source", "find_runs", "fit_run", "load", "resume_run", "write_card"]
+__all__ = ["Source", "find_runs", "fit_run", "load", "read_progress", "resume_run", "write_card"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,29 @@ class Source:
         return is_normal_N
 
 
+@dataclass(frozen=True)
+class Material:
+    """What an estimator is given to learn from."""
+
+    X: Any
+    fingerprint: str
+    unit: str
+    size: int
+
+    @classmethod
+    def of(cls, estimator: Estimator, source: Source) -> "Material":
+        """The source as the estimator reads it: rows of a table, or a text."""
+        if estimator.reads == "text":
+            if source.label is not None or source.normal is not None:
+                raise DataError(
+                    f"--label and --normal are for tables; {estimator.method!r} learns from a text. Leave them out."
+                )
+            text = read_text(source.data, getattr(estimator, "encoding", "utf-8"))
+            return cls([text], sha256(text.encode("utf-8", "surrogateescape")).hexdigest(), "n_characters", len(text))
+        rows = source.training_rows()
+        return cls(rows, fingerprint(rows), "n_rows", rows.num_rows)
+
+
 def load(folder: str | Path) -> Estimator:
     """The fitted estimator of any run folder.
 
@@ -99,8 +124,7 @@ def fit_run(estimator: Estimator, source: Source, folder: str | Path) -> Iterato
                 pass
         remedy = "Give another --out, or remove it." if state == "finished" else f"Go on with: twofold resume {folder}"
         raise RunError(f"{folder} already holds a run ({state}). {remedy}")
-    rows = source.training_rows()
-    yield from _train_in(estimator, source, rows, folder)
+    yield from _train_in(estimator, source, Material.of(estimator, source), folder)
 
 
 def resume_run(folder: str | Path) -> Iterator[Progress]:
@@ -111,23 +135,24 @@ def resume_run(folder: str | Path) -> Iterator[Progress]:
         raise RunError(f"{folder} is finished; there is nothing to resume. Train a longer one into another folder.")
     data = config.get("data", {})
     source = Source(data.get("data"), data.get("label"), data.get("normal"))
-    rows = source.training_rows()
-    if fingerprint(rows) != data.get("fingerprint"):
+    estimator = METHODS[config["method"]].from_settings(config["settings"])
+    material = Material.of(estimator, source)
+    if material.fingerprint != data.get("fingerprint"):
         raise RunError(
             f"{source.data} has changed since {folder} began. "
             "Put the old data back, or begin a new run with: twofold fit"
         )
-    yield from _train_in(METHODS[config["method"]].from_settings(config["settings"]), source, rows, folder)
+    yield from _train_in(estimator, source, material, folder)
 
 
-def _train_in(estimator: Estimator, source: Source, rows: pa.Table, folder: Path) -> Iterator[Progress]:
-    data = {**asdict(source), "fingerprint": fingerprint(rows), "n_rows": rows.num_rows}
+def _train_in(estimator: Estimator, source: Source, material: "Material", folder: Path) -> Iterator[Progress]:
+    data = {**asdict(source), "fingerprint": material.fingerprint, material.unit: material.size}
     with locked(folder) if is_main() else nullcontext():
         if is_main() and not (folder / CONFIG).exists():
             # of a run that was killed before it had a name
             (folder / "checkpoint" / CHECKPOINT).unlink(missing_ok=True)
         journal = _Journal(folder / "progress.jsonl")
-        training = estimator.train(rows, folder=folder / "checkpoint")
+        training = estimator.train(material.X, folder=folder / "checkpoint")
         state = "stopped"
         try:
             for progress in training:
@@ -140,8 +165,9 @@ def _train_in(estimator: Estimator, source: Source, rows: pa.Table, folder: Path
             # an early close still ends in a usable, saved model
             training.close()  # type: ignore[attr-defined]
             if is_main() and hasattr(estimator, "n_iter_"):
+                # config.json is the last: it says that all is there
+                write_card(estimator, folder, data)
                 estimator.save(folder, data=data, state=state)
-                write_card(estimator, folder)
 
 
 def _write_begun(estimator: Estimator, data: dict[str, Any], folder: Path) -> None:
@@ -253,29 +279,29 @@ def _as_text(value: Any) -> str:
 # ---- the model card ------------------------------------------------------------------------------
 
 
-def write_card(estimator: Estimator, folder: Path, measures: list[Measure] | None = None) -> None:
+def write_card(estimator: Estimator, folder: Path, data: dict[str, Any], measures: list[Measure] | None = None) -> None:
     """README.md: what was learned from what, how well beside baselines, how to use it."""
-    config = read_config(folder)
-    data = config.get("data", {})
-    rows = [f"- {name}: {value:.4g}" for name, value in config["learned"].get("measures", {}).items()]
+    rows = [f"- {name}: {value:.4g}" for name, value in getattr(estimator, "measures_", {}).items()]
     rows += [f"- {measure}" for measure in measures or []]
     defaults = type(estimator)().get_params()
     changed = {k: v for k, v in estimator.get_params().items() if v != defaults[k]}
     name = type(estimator).__name__
     write_atomically(folder / "README.md", _CARD.format(
         name=name, method=estimator.method, version=__version__, folder=folder.name, data=data.get("data"),
-        n_rows=data.get("n_rows"), label=_label_sentence(data), fingerprint=str(data.get("fingerprint"))[:16],
+        size=_size_sentence(data), fingerprint=str(data.get("fingerprint"))[:16],
         changed=changed or "all defaults", about=(type(estimator).__doc__ or name).strip().splitlines()[0],
         measures="\n".join(rows) or "- none were taken",
     ).encode())  # fmt: skip
 
 
-def _label_sentence(data: dict[str, Any]) -> str:
+def _size_sentence(data: dict[str, Any]) -> str:
+    if "n_characters" in data:
+        return f"a text of {data['n_characters']} characters"
     if data.get("label") is None:
-        return "no label column"
+        return f"{data.get('n_rows')} rows, no label column"
     normal = data.get("normal")
     chosen = f", only rows where it is {normal}" if normal is not None else ""
-    return f"label column `{data['label']}` left out{chosen}"
+    return f"{data.get('n_rows')} rows, label column `{data['label']}` left out{chosen}"
 
 
 _CARD = """---
@@ -286,7 +312,7 @@ tags: [twofold, {method}]
 
 {about}
 
-**Data.** {data}: {n_rows} rows, {label} (fingerprint {fingerprint}).
+**Data.** {data}: {size} (fingerprint {fingerprint}).
 **Settings.** {changed}. twofold {version}.
 
 ## Measures

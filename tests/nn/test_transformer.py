@@ -84,4 +84,4 @@ def test_text_ends_before_the_stop_text_even_when_it_comes_in_pieces():
 
 
 def test_bytes_become_text_as_soon_as_they_make_up_characters():
-    assert list(as_text(iter(["Gr".encode(), "ö".encode()[:1], "ö".encode()[1:]]))) == ["Gr", "", "ö"]
+    assert list(as_text(iter([b"Gr", "ö".encode()[:1], "ö".encode()[1:]]))) == ["Gr", "", "ö"]

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import field, fields, make_dataclass
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import tyro
 
-from twofold.core.estimator import Estimator, settings
+if TYPE_CHECKING:
+    from twofold.core.estimator import Estimator
 
 __all__ = ["parse", "parse_with_settings"]
 
@@ -22,9 +23,11 @@ def parse(command: type[Flags], name: str, arguments: list[str]) -> Flags:
 
 
 def parse_with_settings(
-    command: type[Flags], method: type[Estimator], name: str, arguments: list[str]
-) -> tuple[Flags, Estimator]:
+    command: type[Flags], method: "type[Estimator]", name: str, arguments: list[str]
+) -> "tuple[Flags, Estimator]":
     """The command's flags, and the method with the fields that were given."""
+    from twofold.core.estimator import settings  # imports torch, which twofold check can do without
+
     own = [
         (s.name, Annotated[s.type, tyro.conf.arg(name=FLAG_NAMES.get(s.name, s.name), help=s.help)], _field(s.default))
         for s in settings(method)

@@ -42,8 +42,11 @@ def check(arguments: list[str]) -> dict[str, Any]:
     from twofold.data import open_table
     from twofold.data.columns import Columns
     from twofold.data.tables import table_notes
+    from twofold.data.text import is_text
 
     flags = parse(CheckFlags, "check", arguments)
+    if is_text(flags.data):
+        return _check_text(flags.data)
     rows = open_table(flags.data)
     say(f"{flags.data}: {rows.num_rows} rows, {rows.num_columns} columns")
     for note in table_notes(rows):
@@ -51,6 +54,20 @@ def check(arguments: list[str]) -> dict[str, Any]:
     description = Columns.learn(rows).describe()
     table(description)
     return {"data": flags.data, "rows": rows.num_rows, "notes": table_notes(rows), "columns": description}
+
+
+def _check_text(data: str) -> dict[str, Any]:
+    from twofold.data.text import Vocabulary, read_text
+
+    text = read_text(data)
+    vocabulary = Vocabulary.learn(text)
+    facts = {
+        "characters": len(text), "distinct characters": len(set(text)), "lines": text.count("\n") + 1,
+        "words": len(text.split()), "tokens would be": f"{vocabulary.kind}, {vocabulary.size} of them",
+    }  # fmt: skip
+    say(f"{data}: a text")
+    table([{"what": name, "value": value} for name, value in facts.items()])
+    return {"data": data, **facts}
 
 
 def runs(arguments: list[str]) -> dict[str, Any]:

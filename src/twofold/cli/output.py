@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from twofold.data.atomic import NO_ROOM
-from twofold.errors import DiskFullError, InputError
+from twofold.errors import DiskFullError, InputError, TwofoldError
 
-__all__ = ["fail", "run", "say", "table"]
+__all__ = ["fail", "is_json", "run", "say", "table"]
 
 WRONG_PATH = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
@@ -49,7 +49,7 @@ def _code(error: Exception) -> int:
 def _message(error: Exception) -> str:
     if isinstance(error, DiskFullError):
         return str(error.strerror)
-    if _code(error) == 2:
+    if isinstance(error, TwofoldError) or _code(error) == 2:
         return str(error)
     return f"{type(error).__name__}: {error}. If this is our fault, run it again with --debug and send us the trace."
 
@@ -73,6 +73,11 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(k): _finite(v) for k, v in value.items()}
     return [_finite(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def is_json() -> bool:
+    """Whether a script reads stdout: people are then told on stderr."""
+    return _as_json
 
 
 def say(text: str = "") -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from twofold.cli.output import say
+from twofold.core.distributed import is_main
 from twofold.core.loop import Progress
 
 __all__ = ["watch"]
@@ -15,7 +16,7 @@ __all__ = ["watch"]
 
 def watch(training: Iterator[Progress]) -> Progress | None:
     """Show a training to its end, or until Ctrl-C, which leaves a usable model; the last measurement."""
-    show = _bar if sys.stderr.isatty() else _lines
+    show = (_bar if sys.stderr.isatty() else _lines) if is_main() else iter
     last = None
     with _stop_flag() as stop:
         try:

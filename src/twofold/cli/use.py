@@ -46,10 +46,12 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
     """The method's measures beside baselines; they are added to the run's README.md."""
     flags = parse(UseFlags, "evaluate", arguments)
     estimator = load(flags.run)
+    if estimator.reads == "text":
+        return _told(estimator.evaluate(flags.data))  # type: ignore[attr-defined]
     rows, is_anomaly = _read(flags)
     _tell_what_was_seen(estimator, rows, flags.run)
     measures = estimator.evaluate(rows, is_anomaly)  # type: ignore[attr-defined]
-    write_card(estimator, flags.run, measures)
+    write_card(estimator, flags.run, read_config(flags.run).get("data") or {}, measures)
     return _told(measures)
 
 
@@ -90,6 +92,8 @@ def _read(flags: UseFlags) -> tuple[pa.Table, np.ndarray | None]:
         label = _label_if_there(flags.data, trained_on["label"])
     source = Source(flags.data, label, flags.normal)
     rows, labels = source.read()
+    if not rows.num_rows:
+        raise DataError(f"{flags.data} has no rows below its header. Give data with at least one row.")
     if labels is None:
         return rows, None
     if flags.normal is None and trained_on.get("normal") is not None:
@@ -131,6 +135,4 @@ def _with_verb(estimator: Estimator, verb: str, run: Path) -> Any:
 
 
 def _ids(n_rows: int) -> pa.Array:
-    if n_rows == 0:
-        raise DataError("the data hold no rows, so there is nothing to write. Give a file with at least one row.")
     return pa.array(np.arange(1, n_rows + 1))

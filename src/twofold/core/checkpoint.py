@@ -19,7 +19,7 @@ from twofold.errors import RunError
 
 __all__ = ["load_tensors", "locked", "save_tensors"]
 
-DIGEST = "sha256"
+ABOUT = "twofold"
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:
@@ -32,8 +32,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], info: Mapping[str, A
     """
     # copies: safetensors refuses tensors that share memory, and tied weights do
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    text = json.dumps(info)
-    write_atomically(path, save(plain, metadata={"info": text, DIGEST: _digest(plain, text)}))
+    # one entry: the order of several is not the same every time
+    about = json.dumps({"info": info, "sha256": _digest(plain, info)})
+    write_atomically(path, save(plain, metadata={ABOUT: about}))
 
 
 def load_tensors(path: Path, device: torch.device | str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -48,15 +49,23 @@ def load_tensors(path: Path, device: torch.device | str = "cpu") -> tuple[dict[s
         raise RunError(f"{path} does not exist. Give the folder of a run that was trained to its end.")
     try:
         with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
+            about = json.loads((file.metadata() or {}).get(ABOUT, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        info = json.loads(text := about.get("info", "{}"))
-    except (SafetensorError, ValueError, OverflowError, RuntimeError, MemoryError, OSError, RecursionError) as error:
+        info, expected = about["info"], about["sha256"]
+    except (
+        SafetensorError,
+        LookupError,
+        TypeError,
+        ValueError,
+        OverflowError,
+        RuntimeError,
+        MemoryError,
+        OSError,
+    ) as error:
         raise RunError(
-            f"{path} is not a whole safetensors file ({error}). Restore it from a copy, or train the run again."
+            f"{path} is not a whole safetensors file of ours ({error}). Restore it from a copy, or train the run again."
         ) from error
-    # a file that another program wrote has no digest
-    if about.get(DIGEST, digest := _digest(tensors, text)) != digest:
+    if expected != _digest(tensors, info):
         raise RunError(
             f"{path} is spoilt: its weights are not those that were saved (SHA-256 differs). "
             "Restore it from a copy, or train the run again."
@@ -64,9 +73,9 @@ def load_tensors(path: Path, device: torch.device | str = "cpu") -> tuple[dict[s
     return {name: tensor.to(device) for name, tensor in tensors.items()}, info
 
 
-def _digest(tensors: Mapping[str, Tensor], info: str) -> str:
+def _digest(tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> str:
     """SHA-256 of names, types, shapes and bytes, whatever their order in the file."""
-    digest = hashlib.sha256(info.encode())
+    digest = hashlib.sha256(json.dumps(info).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name}:{tensor.dtype}:{list(tensor.shape)};".encode())

@@ -22,7 +22,7 @@ from twofold.core.loop import Plan, Progress
 from twofold.data.atomic import write_atomically
 from twofold.errors import RunError, SettingError
 
-__all__ = ["Estimator", "Setting", "read_config", "seeded", "settings"]
+__all__ = ["CONFIG", "FORMAT", "Estimator", "Setting", "read_config", "seeded", "settings"]
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 FORMAT = 1
@@ -42,12 +42,12 @@ class Setting:
 class Estimator(BaseEstimator):
     """What all methods share: training through the one loop, saving, loading.
 
-    A subclass gives `train` (a generator of Progress that ends in a usable model and its `n_iter_`, the updates that were
-    made, even when it is closed early), and `_pack` / `_unpack`, which turn what fit learned into tensors and JSON and
-    back.
+    A subclass gives `train` (a generator of Progress that ends in a usable model and in `n_iter_`, the updates it took,
+    even when it is closed early), and `_pack` / `_unpack`, which turn what fit learned into tensors and JSON and back.
     """
 
     method: ClassVar[str] = ""
+    reads: ClassVar[str] = "table"  # or "text": what a run reads its data as
 
     n_steps: int | None = None
     """Updates of the weights: more learn finer detail, and take longer (None: chosen from the data)."""

@@ -18,7 +18,7 @@ from twofold.data.dialect import Dialect
 from twofold.data.files import GZIP, open_bytes
 from twofold.errors import DataError
 
-__all__ = ["read_batches"]
+__all__ = ["is_too_long", "read_batches"]
 
 FIRST_BLOCK = 1 << 22  # bytes; grown when one row is longer
 LAST_BLOCK = (1 << 31) - 1

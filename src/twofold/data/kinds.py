@@ -244,7 +244,8 @@ def _levels(counts: dict[str, int]) -> tuple[tuple[str, ...], int]:
 def is_sound(column: Column) -> bool:
     """Whether a description that was read back from a file can be computed with."""
     texts = column.name, column.note, column.mark, *column.levels
-    whole = column.n_missing, column.n_distinct, column.origin, column.decimals or 0
+    decimals = 0 if column.decimals is None else column.decimals
+    whole = column.n_missing, column.n_distinct, column.origin, decimals
     numbers = column.centre, column.scale, column.low, column.high
     return (
         all(isinstance(text, str) for text in texts)
@@ -252,7 +253,7 @@ def is_sound(column: Column) -> bool:
         and all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
         and column.kind in KINDS
         and column.scale > 0
-        and 0 <= (column.decimals or 0) <= MAX_DECIMALS
+        and 0 <= decimals <= MAX_DECIMALS
     )
 
 

@@ -16,13 +16,14 @@ import numpy as np
 
 from twofold.errors import DataError, SettingError
 
-__all__ = ["TOKENIZERS", "Vocabulary", "decoded", "read_bytes", "read_text"]
+__all__ = ["TOKENIZERS", "Vocabulary", "decoded", "is_text", "read_bytes", "read_text"]
 
 TOKENIZERS = ("auto", "byte", "character", "bpe")
 MANY_CHARACTERS = 512
 LONG_TEXT = 50_000_000  # characters from which sub-words are worth their slower start (docs/LOG.md)
 BPE_SIZE = 4096
-SUFFIXES = (".txt", ".md", ".rst", ".text", ".tex", ".csv", ".py")
+PLAIN_SUFFIXES = (".txt", ".md", ".rst", ".text", ".tex")
+SUFFIXES = (*PLAIN_SUFFIXES, ".py")
 SEPARATOR = "\n\n"  # between the files of a folder
 NOT_TEXT = (b"\x89PNG", b"\xff\xd8\xff", b"PK\x03\x04", b"%PDF", b"\x1f\x8b", b"PAR1", b"RIFF", b"GIF8", b"\x7fELF")
 
@@ -53,6 +54,16 @@ def read_text(source: Any, encoding: str = "utf-8") -> str:
             )
         return SEPARATOR.join(decoded(read_bytes(file), str(file), encoding) for file in files)
     return decoded(read_bytes(path), str(path), encoding)
+
+
+def is_text(source: str) -> bool:
+    """Whether that path, folder or sample is read as a text rather than as a table."""
+    if source.startswith("sample:"):
+        from twofold.data.samples import TEXTS
+
+        return source.removeprefix("sample:") in TEXTS
+    path = Path(source)
+    return path.is_dir() or path.suffix.lower() in PLAIN_SUFFIXES
 
 
 def read_bytes(path: str | Path) -> bytes:

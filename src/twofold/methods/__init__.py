@@ -3,11 +3,13 @@
 from twofold.core.estimator import Estimator
 from twofold.methods.autoencoder import Autoencoder
 from twofold.methods.detector import AnomalyDetector
+from twofold.methods.language import LanguageModel
 
 __all__ = ["METHODS"]
 
 METHODS: dict[str, type[Estimator]] = {
     "autoencoder": Autoencoder,
     "detector": AnomalyDetector,
+    "language": LanguageModel,
 }
 """Every method, by the name it has on the command line and in config.json. The only list of methods."""

@@ -64,10 +64,12 @@ class OrderedLearner(Learner):
     def _relative_error(self, number_BP: Tensor, category_BQ: Tensor) -> Tensor:
         B, Z = len(number_BP), len(self.network.spread_Z)
         latent_BZ = self.network.encode(number_BP, category_BQ, self.drop)
-        k_R = (self.uniform(B, N_CUTS).T.reshape(-1) * Z).long().clamp_max(Z - 1) + 1
-        latent_RZ = latent_BZ.repeat(N_CUTS, 1)
+        # the cuts of a row side by side: then each process's rows are a block, as `uniform` deals its numbers out
+        k_R = (self.uniform(B, N_CUTS).reshape(-1) * Z).long().clamp_max(Z - 1) + 1
+        latent_RZ = latent_BZ.repeat_interleave(N_CUTS, 0)
         output_RO = self.network.straight(latent_RZ, k_R) + self.network.added(latent_RZ, k_R, self.drop)
-        cost_RC = self.network.cells.surprise(output_RO, number_BP.repeat(N_CUTS, 1), category_BQ.repeat(N_CUTS, 1))
+        number_RP, category_RQ = number_BP.repeat_interleave(N_CUTS, 0), category_BQ.repeat_interleave(N_CUTS, 0)
+        cost_RC = self.network.cells.surprise(output_RO, number_RP, category_RQ)
         # without this the first few would be all that matters: PCA's error falls a hundredfold from k = 1 to 32
         return (cost_RC.mean(1) / self.network.error_Z[k_R - 1]).mean()
 

@@ -46,7 +46,7 @@ from twofold.nn.sampling import as_text, draw, until
 __all__ = ["LanguageModel", "NextToken"]
 
 N_FOLDS = 4  # parts of the text; the network sees the memory of the other parts
-WATCHED_WINDOWS = 256  # held-out windows measured during training
+WATCHED_WINDOWS = 96  # held-out windows measured during training
 SMALL = 20_000  # bytes below which the file is also tried without the model
 
 
@@ -118,6 +118,7 @@ class LanguageModel(Estimator):
     """
 
     method: ClassVar[str] = "language"
+    reads: ClassVar[str] = "text"
 
     depth: int | None = None
     """Blocks of the network, 32 wider with each: deeper learns finer, and takes longer (None: by the minutes)."""
