@@ -118,7 +118,7 @@ def main() -> None:
         figures=figures(rows, alarms),
         rows=rows,
     )
-    record("anomaly_tables_published", claim=PUBLISHED_CLAIM, figures=published(names))
+    record("anomaly_tables_published", script="anomaly_tables", claim=PUBLISHED_CLAIM, figures=published(names))
 
 
 CLAIM = (

@@ -11,7 +11,10 @@ RESULTS = HERE / "results"
 SHARED = HERE.parents[1] / "shared" / "data"
 
 
-def record(name: str, *, claim: str, figures: list[dict[str, Any]], rows: list[dict[str, Any]] | None = None) -> None:
+def record(
+    name: str, *, claim: str, figures: list[dict[str, Any]], rows: list[dict[str, Any]] | None = None,
+    script: str | None = None,
+) -> None:  # fmt: skip
     """Write benchmarks/results/NAME.json.
 
     `figures` are the claims: {"figure", "value", "must", "aim"}; `rows` the table behind them.
@@ -21,7 +24,8 @@ def record(name: str, *, claim: str, figures: list[dict[str, Any]], rows: list[d
 
     RESULTS.mkdir(exist_ok=True)
     result = {
-        "name": name, "claim": claim, "command": f"python benchmarks/{name}.py", "date": time.strftime("%Y-%m-%d"),
+        "name": name, "claim": claim, "command": f"python benchmarks/{script or name}.py",
+        "date": time.strftime("%Y-%m-%d"),
         "machine": f"{_processor()}, Python {platform.python_version()}, torch {torch.__version__}, "
         f"scikit-learn {sklearn.__version__}",
         "figures": figures, "rows": rows or [],

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -67,11 +68,10 @@ def test_every_command_has_help_and_refuses_a_wrong_flag(name, run_command, caps
         main([name, "--help"])
     assert end.value.code in (0, None)
     assert "usage" in capsys.readouterr().out
-    given = {"fit": ["detector", "a", "--out", "b"], "evaluate": ["a", "b"], "tour": [], "runs": []}
-    given |= dict.fromkeys(("embed", "detect"), ["a", "b", "-o", "c"])
-    _, err = run_command(name, *given.get(name, ["a"]), "--wrong-flag", "1", code=2)
+    required = re.sub(r"\[.*?\]", "", COMMANDS[name][1]).replace("METHOD", "detector").split()
+    _, err = run_command(name, *required, "--wrong-flag", "1", code=2)
     assert "--wrong-flag" in err
-    if "DATA" in COMMANDS[name][1] or "RUN" in COMMANDS[name][1]:
+    if required:
         run_command(name, code=2)
 
 

@@ -48,6 +48,28 @@ def test_a_stopped_run_resumes_to_the_bits_of_an_undisturbed_one(tmp_path, stop_
     assert torch.equal(weights(trained(folder=tmp_path)), weights(trained()))
 
 
+def test_gradients_left_by_what_made_the_learner_are_not_learned_from(tmp_path):
+    """A learner that clears its gradients after each step would find them in the first step of each session."""
+
+    class ClearsAfter(Rebuilder):
+        def step(self, *batch):
+            losses = self.loss(*batch)
+            torch.stack(list(losses.values())).sum().backward()
+            self.optimizers["weights"].step()
+            self.optimizers["weights"].zero_grad()
+            return losses
+
+    def last(has_gradients):
+        learner = ClearsAfter()
+        if has_gradients:
+            learner.loss(rows())["size"].backward()
+        for _ in train(learner, (rows(),), Plan(n_steps=5, batch_size=32)):
+            pass
+        return weights(learner)
+
+    assert torch.equal(last(True), last(False))
+
+
 def test_resuming_goes_on_from_the_checkpoint_and_not_from_the_start(tmp_path):
     trained(stop_at=45, folder=tmp_path)
     plan = Plan(n_steps=60, batch_size=32, interval=10, ema=0.9, seed=3)

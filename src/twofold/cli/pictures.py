@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from twofold.measure.report import Measure
 
-__all__ = ["alarms", "digits_rebuilt", "error_by_k", "score_histogram"]
+__all__ = ["alarms", "digits_rebuilt", "error_by_k", "passages", "score_histogram"]
 
 BLUE, ORANGE, GREY = "#2f6fb2", "#d9822b", "#9aa5b8"
 
@@ -65,6 +65,12 @@ def alarms(detector: Any, rows: pa.Table, is_anomaly_N: np.ndarray, n_shown: int
         for i in strangest
     )
     return f"<table><tr><th>truth</th><th>score</th><th>p-value</th><th>reason</th></tr>{lines}</table>"
+
+
+def passages(costs: list[tuple[float, str]]) -> str:
+    """Passages with what a byte of them cost, as an HTML table."""
+    lines = "".join(f"<tr><td class=number>{cost:.1f}</td><td>{escape(text)}</td></tr>" for cost, text in costs)
+    return f"<table><tr><th>bits per byte</th><th>passage</th></tr>{lines}</table>"
 
 
 def _axes() -> tuple[Figure, Any]:

@@ -26,6 +26,7 @@ th { color: var(--soft); font-weight: 600 } td.number { font-variant-numeric: ta
 .figures { margin-top: 1rem; align-items: start }
 figure { margin: 0; padding: 1rem; background: var(--card); border: 1px solid var(--line); border-radius: 10px }
 figure { overflow-x: auto } figure > svg { max-width: 100%; height: auto }
+pre { white-space: pre-wrap; font-size: .85rem; margin: 0 }
 .ahead { color: #1f8a4c; font-weight: 600 } .not { color: #b3541e; font-weight: 600 }
 """
 

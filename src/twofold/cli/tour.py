@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from twofold.cli.report import figure_html, page
 from twofold.data.atomic import write_atomically
 from twofold.data.samples import load_sample
 from twofold.data.tables import split_label
+from twofold.data.text import read_text
 from twofold.measure.report import Measure
 from twofold.methods.autoencoder import Autoencoder
 from twofold.methods.detector import AnomalyDetector
+from twofold.methods.language import LanguageModel
 
 __all__ = ["tour"]
 
@@ -86,6 +89,7 @@ def _row(chapter: Chapter) -> dict[str, Any]:
 def _chapters(seed: int) -> Iterator[Chapter]:
     yield _autoencoder(seed)
     yield _detector(seed)
+    yield _language(seed)
 
 
 # ---- the chapters --------------------------------------------------------------------------------
@@ -135,6 +139,31 @@ def _detector(seed: int) -> Chapter:
         [
             (figure_html(score_histogram(-detector.score_samples(rows), truth)), "Anomaly scores of unseen rows."),
             (alarms(detector, rows, truth), "The strangest rows, and the columns that gave them away."),
+        ],
+    )
+
+
+def _language(seed: int) -> Chapter:
+    """Python's help pages: the next character."""
+    from twofold.cli.pictures import passages
+
+    text = read_text("sample:topics")
+    known, unseen = text[: -len(text) // 10], text[-len(text) // 10 :]
+    model = LanguageModel(n_steps=30, depth=2, seed=seed).fit([known])
+    measure = min(model.evaluate([unseen]), key=lambda m: m.value)
+    strongest = sorted(measure.baselines, key=lambda baseline: baseline[1])
+    written = model.write("The following ", 400, seed=seed)
+    copies = model.longest_copies(written, n_passages=1)
+    by_heart = f"Longest passage that stands so in the training text: {len(copies[0]) if copies else 0} characters."
+    return Chapter(
+        "Language model",
+        "Predict the next character of a text that nobody labelled. Whoever predicts well can write on, tell what is "
+        "surprising, and compress: bits per byte are what a byte of an unseen text costs.",
+        "Python's help pages, next character",
+        replace(measure, baselines=tuple(strongest)),
+        [
+            (f"<pre>{escape(written)}</pre>", f"Written from the prompt 'The following'. {by_heart}"),
+            (passages(model.surprises([unseen], 6)), "Passages of the unseen tenth that surprised it most."),
         ],
     )
 

@@ -122,6 +122,8 @@ class _Training:
         self.learner = learner = sharded(learner, plan.shard_above)
         self.path = None if folder is None else Path(folder) / CHECKPOINT
         learner.share = (rank(), world_size())
+        # left by what made the learner: they would be in each session's first step, and so not in a resumed run's once
+        learner.zero_grad(set_to_none=True)
         learner.generator = torch.Generator(next(learner.parameters()).device)
         n_parameters = sum(p.numel() for p in learner.parameters())
         self.n_threads = plan.n_threads or choose_threads(n_parameters, plan.batch_size)

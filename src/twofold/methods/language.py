@@ -156,7 +156,7 @@ class LanguageModel(Estimator):
         folds = torch.arange(len(spans)) * N_FOLDS // len(learnt_N)
         watched = evenly(windows(learnt_N, held_N, H, span), WATCHED_WINDOWS)
         n_steps = int(np.clip(1.5 * len(learnt_N) / (self.batch_size * span), 100, 3000))
-        plan = self._plan(n_steps, interval=max(10, min(200, (self.n_steps or n_steps) // 8)), patience=5)
+        plan = self._plan(n_steps, interval=max(10, min(200, (self.n_steps or n_steps) // 8)), patience=10)
         guard, step = HeartGuard(), 0
         place = None if folder is None else Path(folder)
         held = (watched, torch.full((len(watched),), NEW_TEXT)) if len(watched) else None
