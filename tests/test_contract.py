@@ -70,7 +70,8 @@ STORY = " ".join(
 FACTS = {
     "autoencoder": Facts({"dim": 16}),
     "language": Facts(
-        {"depth": 1, "context": 16, "batch_size": 8, "memory": 3}, ([STORY], [STORY[::-1], STORY]),
+        {"depth": 1, "context": 16, "batch_size": 8, "memory": 3, "precision": "float32"},
+        ([STORY], [STORY[::-1], STORY]),
         str(HERE.parent / "CONTRIBUTING.md"), ("bits_per_byte", "score", "surprises"), is_for_arrays=False,
     ),
 }  # fmt: skip

@@ -132,7 +132,8 @@ class _Training:
         self.rates = {name: [g["lr"] for g in o.param_groups] for name, o in learner.optimizers.items()}
         self.average = {n: p.detach().clone() for n, p in learner.named_parameters()} if plan.ema else {}
         self.position: dict[str, Any] = {
-            "step": 0, "seconds": 0.0, "rate": 1.0, "n_restores": 0, "best": None, "n_worse": 0,
+            "step": 0, "seconds": 0.0, "rate": 1.0, "n_restores": 0, "best": None, "best_step": 0,
+            "n_worse": 0, "last": None,
         }  # fmt: skip
         self.best: dict[str, Tensor] = {}
         self.saved_at = time.monotonic()
@@ -166,7 +167,8 @@ class _Training:
             else:
                 self.position["step"] += 1
                 self.update_average()
-                note, measures = "", self.pause(ruler) if self.is_interval() else {}
+                measures = self.pause(ruler) if self.is_interval() else {}
+                note = self.rising() if measures else ""
         self.position["seconds"] += time.perf_counter() - began
         return Progress(self.step, self.plan.n_steps, self.position["seconds"], losses, measures, note)
 
@@ -219,11 +221,20 @@ class _Training:
     def remember_best(self, value: float | None) -> None:
         if value is None or not math.isfinite(value):
             return
+        self.position["last"] = value
         if self.position["best"] is None or value < self.position["best"]:
-            self.position.update(best=value, n_worse=0)
+            self.position.update(best=value, best_step=self.step, n_worse=0)
             self.best = {name: p.detach().clone() for name, p in self.learner.state_dict().items()}
         else:
             self.position["n_worse"] += 1
+
+    def rising(self) -> str:
+        """A note, once, when held-out rows are done worse and worse: the data are being learned by heart."""
+        best, last = self.position["best"], self.position["last"]
+        if self.position["n_worse"] != 3 or last < best + 0.01 * abs(best):
+            return ""
+        step = self.position["best_step"]
+        return f"held-out loss rises since step {step}: learning by heart begins; the best weights are kept"
 
     def swap_in(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Put these weights into the learner; the ones that were there."""
@@ -328,6 +339,6 @@ class _Training:
         if self.given is not self.learner:
             self.given.load_state_dict({name: whole(value) for name, value in self.learner.state_dict().items()})
         self.given.eval()
-        self.given.n_updates = self.step
+        self.given.n_updates, self.given.best_step = self.step, self.position["best_step"]
         self.given.optimizers = {}
         self.given.parallel_loss = self.given.loss

@@ -27,7 +27,6 @@ from torch import Tensor
 
 from twofold.core.device import choose_device, has_fast_bfloat16, threads
 from twofold.core.estimator import Estimator, seeded
-from twofold.core.heart import HeartGuard
 from twofold.core.learner import Learner
 from twofold.core.loop import Progress, train
 from twofold.core.packing import compress_alone, decompress_alone
@@ -73,8 +72,8 @@ class NextToken(Learner):
         ]  # fmt: skip
         rest = [{"params": weights, "lr": rate * size} for weights, rate in groups if weights]
         return {
-            "matrices": Muon(body.blocks.parameters(), lr=self.learning_rate),
-            "rest": torch.optim.AdamW(rest, betas=(0.8, 0.95), eps=1e-10, weight_decay=0.0, fused=True),
+            "matrices": Muon(body.blocks.parameters(), lr=self.learning_rate, is_half=network.uses_bfloat16),
+            "rest": torch.optim.AdamW(rest, betas=(0.8, 0.95), eps=1e-8, weight_decay=0.0, fused=True),
         }
 
     def schedule(self, fraction: float) -> float:
@@ -128,6 +127,8 @@ class LanguageModel(Estimator):
     """Longest context whose followers are counted: more know more by heart; 0 keeps no training text in the model."""
     tokenizer: str = "auto"
     """What a token is: byte, character or bpe (sub-words: for long texts); auto goes by the text's size."""
+    precision: str = "auto"
+    """bfloat16 is quicker where the processor has it, float32 finer; auto takes the quicker."""
     encoding: str = "utf-8"
     """How the file writes its characters."""
     held_out: float = 0.1
@@ -157,17 +158,16 @@ class LanguageModel(Estimator):
         watched = evenly(windows(learnt_N, held_N, H, span), WATCHED_WINDOWS)
         n_steps = int(np.clip(1.5 * len(learnt_N) / (self.batch_size * span), 100, 3000))
         plan = self._plan(n_steps, interval=max(10, min(200, (self.n_steps or n_steps) // 8)), patience=10)
-        guard, step = HeartGuard(), 0
         place = None if folder is None else Path(folder)
         held = (watched, torch.full((len(watched),), NEW_TEXT)) if len(watched) else None
+        training = train(learner, (spans, folds), plan, held_out=held, folder=place)
         try:
-            for progress in train(learner, (spans, folds), plan, held_out=held, folder=place):
-                step = progress.step
-                yield guard.watched(progress)
+            yield from training
         finally:
+            training.close()  # type: ignore[attr-defined]
             self._finish(learner.network, vocabulary, learnt_N)
-            self._measure(held_N, guard.best_step)
-            self.n_iter_ = step
+            self._measure(held_N, learner.best_step)
+            self.n_iter_ = learner.n_updates
 
     def _check(self) -> None:
         for name, low in (("context", 8), ("memory", 0)):
@@ -175,6 +175,8 @@ class LanguageModel(Estimator):
                 raise SettingError(f"{name} is {getattr(self, name)!r}; it must be at least {low}. Give a larger one.")
         if not 0 <= self.held_out < 0.9:
             raise SettingError(f"held_out is {self.held_out!r}; it must be at least 0 and below .9, such as 0.1.")
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise SettingError(f"precision is {self.precision!r}. Allowed: auto, float32, bfloat16.")
         if self.depth is not None and self.depth < 1:
             raise SettingError(f"depth is {self.depth}; it must be at least 1. Leave it out to go by the minutes.")
 
@@ -197,7 +199,7 @@ class LanguageModel(Estimator):
         with seeded(self.seed):
             network = LanguageNetwork(memory, vocabulary.size, HEAD_DIM * max(2, depth), depth)
         network.recall.fit(memory, torch.from_numpy(token_N), torch.Generator().manual_seed(self.seed))
-        network.uses_bfloat16 = has_fast_bfloat16()
+        network.uses_bfloat16 = self.precision == "bfloat16" or (self.precision == "auto" and has_fast_bfloat16())
         learner = NextToken(network)
         learner.learning_rate = self.learning_rate
         return learner.to(choose_device(self.device))

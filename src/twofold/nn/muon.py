@@ -33,8 +33,11 @@ def orthogonalised(matrix_MRC: Tensor, n_iterations: int = 5) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """For the matrices inside a network; embeddings, heads and vectors go to AdamW."""
 
-    def __init__(self, weights: Iterable[nn.Parameter], lr: float = 0.02, weight_decay: float = 0.1):
+    def __init__(
+        self, weights: Iterable[nn.Parameter], lr: float = 0.02, weight_decay: float = 0.1, is_half: bool = False
+    ):
         super().__init__(weights, {"lr": lr, "weight_decay": weight_decay})
+        self.dtype = torch.bfloat16 if is_half else torch.float32
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -49,7 +52,7 @@ class Muon(torch.optim.Optimizer):
 
     def _step_of_one_shape(self, weights: list[nn.Parameter], rate: float, decay: float) -> None:
         directions = torch.stack([self._direction(weight) for weight in weights])
-        update_MRC = orthogonalised(directions.bfloat16()).to(directions.dtype)
+        update_MRC = orthogonalised(directions.to(self.dtype)).to(directions.dtype)
         rows, columns = weights[0].shape
         scale = max(1.0, rows / columns) ** 0.5
         torch._foreach_mul_(weights, 1 - rate * decay)
