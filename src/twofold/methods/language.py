@@ -242,9 +242,7 @@ class LanguageModel(Estimator):
         """
         check_is_fitted(self, "network_")
         if temperature < 0 or not 0 < top_p <= 1:
-            raise SettingError(
-                f"temperature is {temperature} and top_p {top_p}; allowed are 0 and up, and above 0 up to 1."
-            )
+            raise SettingError(f"temperature is {temperature}, top_p {top_p}; allowed: 0 and up, above 0 up to 1.")
         token_N = self.vocabulary_.encode(prompt)[-self.context :]
         drawn = self._drawn(token_N, n_tokens, temperature, top_p, torch.Generator().manual_seed(seed))
         yield from until(stop, as_text(self.vocabulary_.spelled(drawn)))
