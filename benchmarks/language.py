@@ -138,23 +138,35 @@ def run_ours(n_steps: int, memory: int) -> dict:
 
 
 def run_writing(n_tokens: int) -> dict:
-    """Seconds to write with the cache of keys and values, and by reading the whole text again for each token."""
+    """CPU seconds to write so many tokens, with the cache and by reading all again for each; after 0 and n tokens."""
     from twofold.methods.language import LanguageModel
 
     model = LanguageModel(n_steps=2, n_threads=1, context=2 * n_tokens).fit(TEXT)
-    began = time.process_time()
-    model.write("First Citizen:", n_tokens)
-    cached = time.process_time() - began
-    token_BT, network = torch.from_numpy(model.vocabulary_.encode("First Citizen:"))[None].long(), model.network_
-    began = time.process_time()
-    with torch.inference_mode():
+    result = {}
+    for name, prompt in (("", TEXT.read_text()[:16]), (" after as many", TEXT.read_text()[:n_tokens])):
+        reader = model.reader()
+        token_BT = torch.from_numpy(model.vocabulary_.encode(prompt))[None].long()
+        for token_B1 in token_BT.split(1, 1):
+            reader.read(token_B1)
+        began = time.process_time()
         for _ in range(n_tokens):
-            x_BTD = network.transformer(token_BT, torch.zeros(1, 1, dtype=torch.int64))
-            told = (part[:, None] for part in network.memory.ask(token_BT[:, -network.n_history :]))
-            logits = network.logits(x_BTD[:, -1:], *told)[0, 0]
-            token_BT = torch.cat([token_BT, logits.argmax()[None, None]], 1)
-    again = time.process_time() - began
-    return {"cached": cached, "again": again, "ratio": again / cached}
+            reader.read(reader.logits().argmax()[None, None])
+        cached = time.process_time() - began
+        again = read_again(model.network_, token_BT, n_tokens)
+        result |= {f"cached{name}": cached, f"again{name}": again, f"ratio{name}": again / cached}
+    return result
+
+
+@torch.inference_mode()
+def read_again(network, token_BT: torch.Tensor, n_tokens: int) -> float:
+    """CPU seconds without a cache."""
+    began = time.process_time()
+    for _ in range(n_tokens):
+        x_BTD = network.transformer(token_BT, torch.zeros(1, 1, dtype=torch.int64))
+        told = (part[:, None] for part in network.memory.ask(token_BT[:, -network.n_history :]))
+        logits = network.logits(x_BTD[:, -1:], *told)[0, 0]
+        token_BT = torch.cat([token_BT, logits.argmax()[None, None]], 1)
+    return time.process_time() - began
 
 
 def spent() -> float:
@@ -210,7 +222,7 @@ def main() -> None:
             {"figure": "loss within the peer's CPU time", "must": "<= 1.60", "aim": "<= 1.50",
              "value": f"{best['nats']:.3f} ({best['run']})"},
             {"figure": "writing 256 tokens with the cache against reading again, times faster", "must": ">= 5",
-             "value": f"{writing['ratio']:.1f}"},
+             "value": f"{writing['ratio']:.1f}; after 256 read {writing['ratio after as many']:.1f}"},
         ],
         rows=rows,
     )  # fmt: skip

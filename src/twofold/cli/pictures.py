@@ -46,10 +46,11 @@ def digits_rebuilt(autoencoder: Any, pixels: pa.Table) -> Figure:
 def score_histogram(score_N: np.ndarray, is_anomaly_N: np.ndarray) -> Figure:
     """Anomaly scores of normal rows and of anomalies."""
     figure, axes = _axes()
-    edges = np.linspace(score_N.min(), np.quantile(score_N, 0.99), 40)
+    # scores of anomalies run over orders of magnitude
+    edges = np.geomspace(max(0.05, score_N.min()), score_N.max(), 40)
     for name, rows, colour in (("normal", ~is_anomaly_N, BLUE), ("anomalies", is_anomaly_N, ORANGE)):
-        axes.hist(score_N[rows].clip(max=edges[-1]), edges, color=colour, alpha=0.7, label=name)
-    axes.set(xlabel="anomaly score (higher = stranger)", ylabel="rows")
+        axes.hist(score_N[rows].clip(edges[0], edges[-1]), edges, color=colour, alpha=0.7, label=name)
+    axes.set(xlabel="anomaly score (higher = stranger)", ylabel="rows", xscale="log")
     axes.legend(frameon=False)
     return figure
 

@@ -43,6 +43,13 @@ class Cache:
         return key_BHTE, value_BHTE
 
 
+def turns(first: int, n_places: int, half: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (T, E / 2) of the angles by which each place turns each pair of coordinates."""
+    place_T = torch.arange(first, first + n_places, device=like.device)
+    angle_TE = place_T[:, None] * 10_000.0 ** (-torch.arange(half, device=like.device) / half)
+    return angle_TE.cos().to(like.dtype), angle_TE.sin().to(like.dtype)
+
+
 class Attention(nn.Module):
     """Causal attention with rotary positions."""
 
@@ -50,18 +57,16 @@ class Attention(nn.Module):
         super().__init__()
         self.n_heads = n_heads
         self.query, self.key, self.value, self.out = (nn.Linear(dim, dim, bias=False) for _ in range(4))
-        half = dim // n_heads // 2
-        self.register_buffer("rate_E", 10_000.0 ** (-torch.arange(half) / half), persistent=False)
 
-    def forward(self, x_BTD: Tensor, cache: Cache | None = None, layer: int = 0) -> Tensor:
+    def forward(self, x_BTD: Tensor, turn: tuple[Tensor, Tensor], cache: Cache | None = None, layer: int = 0) -> Tensor:
+        """What each token takes from those before it and itself, (B, T, D)."""
         B, T, D = x_BTD.shape
-        first = 0 if cache is None else cache.n_read
         heads = (
             project(x_BTD).view(B, T, self.n_heads, -1).transpose(1, 2)
             for project in (self.query, self.key, self.value)
         )
         query_BHTE, key_BHTE, value_BHTE = heads
-        query_BHTE, key_BHTE = self.turned(normed(query_BHTE), first), self.turned(normed(key_BHTE), first)
+        query_BHTE, key_BHTE = _turned(normed(torch.stack([query_BHTE, key_BHTE])), *turn).unbind()
         if cache is not None:
             key_BHTE, value_BHTE = cache.extended(layer, key_BHTE, value_BHTE)
         # a whole sequence sees what stands before each token; one new token sees all that is kept
@@ -70,13 +75,11 @@ class Attention(nn.Module):
         )
         return self.out(mixed_BHTE.transpose(1, 2).reshape(B, T, D))
 
-    def turned(self, x_BHTE: Tensor, first: int) -> Tensor:
-        """Each pair of coordinates turned by an angle that grows with the token's place."""
-        place_T = torch.arange(first, first + x_BHTE.shape[2], device=x_BHTE.device)
-        angle_TE = place_T[:, None] * self.rate_E
-        cos_TE, sin_TE = angle_TE.cos().to(x_BHTE.dtype), angle_TE.sin().to(x_BHTE.dtype)
-        left, right = x_BHTE.chunk(2, -1)
-        return torch.cat([left * cos_TE - right * sin_TE, left * sin_TE + right * cos_TE], -1)
+
+def _turned(x_BHTE: Tensor, cos_TE: Tensor, sin_TE: Tensor) -> Tensor:
+    """Each pair of coordinates turned by its place's angle."""
+    left, right = x_BHTE.chunk(2, -1)
+    return torch.cat([left * cos_TE - right * sin_TE, left * sin_TE + right * cos_TE], -1)
 
 
 class Block(nn.Module):
@@ -93,9 +96,9 @@ class Block(nn.Module):
         for layer in (self.attention.out, self.down):
             nn.init.zeros_(layer.weight)
 
-    def forward(self, x_BTD: Tensor, cache: Cache | None = None, layer: int = 0) -> Tensor:
+    def forward(self, x_BTD: Tensor, turn: tuple[Tensor, Tensor], cache: Cache | None = None, layer: int = 0) -> Tensor:
         """The stream with what this block adds."""
-        x_BTD = x_BTD + self.attention(normed(x_BTD), cache, layer)
+        x_BTD = x_BTD + self.attention(normed(x_BTD), turn, cache, layer)
         return x_BTD + self.down(functional.relu(self.up(normed(x_BTD))).square())
 
 
@@ -104,7 +107,7 @@ class Transformer(nn.Module):
 
     def __init__(self, n_tokens: int, dim: int, depth: int, n_heads: int):
         super().__init__()
-        self.n_tokens = n_tokens
+        self.n_tokens, self.n_heads = n_tokens, n_heads
         self.embedding = nn.Embedding(n_tokens, dim)
         # what the pair of the last two tokens says, so that the blocks need not learn it
         self.pairs = nn.Embedding(min(n_tokens**2, N_PAIRS), dim)
@@ -119,8 +122,11 @@ class Transformer(nn.Module):
         before_BT = torch.cat([before_B1, token_BT[:, :-1]], 1)
         pair_BT = (before_BT * self.n_tokens + token_BT) % self.pairs.num_embeddings
         x_BTD = start_BTD = normed(self.embedding(token_BT) + self.pairs(pair_BT))
+        first, half = 0 if cache is None else cache.n_read, x_BTD.shape[2] // self.n_heads // 2
+        turn = turns(first, x_BTD.shape[1], half, x_BTD)
         for layer, block in enumerate(self.blocks):
-            x_BTD = block(self.mix_L2[layer, 0] * x_BTD + self.mix_L2[layer, 1] * start_BTD, cache, layer)
+            mixed_BTD = self.mix_L2[layer, 0] * x_BTD + self.mix_L2[layer, 1] * start_BTD
+            x_BTD = block(mixed_BTD, turn, cache, layer)
         if cache is not None:
             cache.n_read += token_BT.shape[1]
         return normed(x_BTD)
