@@ -56,12 +56,14 @@ def worst(
     """
     column_BT, share_BT = blame[0].tolist(), blame[1].tolist()
     seen, expected = ({name: table[name].to_pylist() for name in table.column_names} for table in tables)
-    best_BT = blame[2].argsort(1, descending=True)[:, :n_columns].tolist()
-    return [
-        [
+    order_BT = blame[2].argsort(1, descending=True).tolist()
+    found = []
+    for b, order_T in enumerate(order_BT):
+        reasons = [
             Reason(name := names[column_BT[b][t]], seen[name][b], expected[name][b], max(0.0, share_BT[b][t]))
-            for t in best_T
-            if t == best_T[0] or share_BT[b][t] > 0
+            for t in order_T
         ]
-        for b, best_T in enumerate(best_BT)
-    ]
+        # a cell that is as expected is no reason
+        told = [reason for reason in reasons if _text(reason.seen) != _text(reason.expected)] or reasons[:1]
+        found.append(told[:1] + [reason for reason in told[1:n_columns] if reason.share > 0])
+    return found
