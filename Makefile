@@ -28,10 +28,8 @@ test: check
 
 bench: setup
 	$(UV) sync --inexact --quiet --group bench
-	$(BIN)/python benchmarks/latent_order.py
-	$(BIN)/python benchmarks/anomaly_tables.py
-	$(BIN)/python benchmarks/resume.py
-	$(BIN)/python benchmarks/record.py
+	for name in latent_order anomaly_tables anomaly_explain fraud resume language text_compression novels record; do \
+		$(BIN)/python benchmarks/$$name.py || exit 1; done
 
 format: setup
 	$(BIN)/ruff format .
