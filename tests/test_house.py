@@ -1,6 +1,7 @@
 """The rules of the house, read from the source: floors, sizes, names, no pickle, no registry hosts."""
 
 import ast
+import doctest
 import importlib
 import os
 import re
@@ -123,6 +124,12 @@ def test_only_public_names_are_imported_from_another_file(path):
             for alias in node.names:
                 is_module = (PACKAGE.parent / Path(*node.module.split("."), alias.name + ".py")).exists()
                 assert public is None or alias.name in public or is_module, f"{node.module}.{alias.name} is not public"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if ">>>" in p.read_text()], ids=module_name)
+def test_the_examples_of_docstrings_say_what_they_show(path):
+    result = doctest.testmod(importlib.import_module(module_name(path)))
+    assert result.attempted and not result.failed
 
 
 def tracked() -> list[Path]:
