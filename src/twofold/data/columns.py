@@ -255,10 +255,11 @@ def _block(column: pa.ChunkedArray, start: int, stop: int) -> pa.Array:
 
 
 def _check_kinds(kinds: Mapping[str, str], table: pa.Table) -> None:
+    present = set(table.column_names)
     for name, kind in kinds.items():
         if kind not in KINDS:
             raise SettingError(f"column {name!r} is declared {kind!r}; allowed are {', '.join(KINDS)}. Choose one.")
-        if name not in table.column_names:
+        if name not in present:
             hint = nearest(name, table.column_names) + " Mend the name."
             raise DataError(f"{table_name(table)} has no column {name!r}, which is declared a {kind}.{hint}")
 
