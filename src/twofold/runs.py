@@ -28,7 +28,10 @@ from twofold.errors import DataError, RunError
 from twofold.measure.report import Measure
 from twofold.methods import METHODS
 
-__all__ = ["Source", "find_runs", "fit_run", "load", "read_progress", "resume_run", "write_card"]
+__all__ = [
+    "Source", "find_runs", "fit_run", "label_text", "load", "read_progress", "resume_run", "text_fingerprint",
+    "write_card",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Source:
                 raise DataError(f"--normal {self.normal} needs --label: the column in which that value stands.")
             return table, None
         features, labels = split_label(table, label)
-        return features, np.array([_as_text(value) for value in labels], dtype=object)
+        return features, np.array([label_text(value) for value in labels], dtype=object)
 
     def training_rows(self) -> pa.Table:
         """The rows to learn from: all, or only the normal ones when it was said which those are."""
@@ -65,7 +68,7 @@ class Source:
         DataError
             When none does: the message lists the labels there are.
         """
-        is_normal_N = labels == _as_text(normal)
+        is_normal_N = labels == label_text(normal)
         if not is_normal_N.any():
             values = sorted(set(labels))
             shown = ", ".join(values[:10]) + (f" and {len(values) - 10} more" if len(values) > 10 else "")
@@ -94,7 +97,7 @@ class Material:
                     f"--label and --normal are for tables; {estimator.method!r} learns from a text. Leave them out."
                 )
             text = read_text(source.data, getattr(estimator, "encoding", "utf-8"))
-            return cls([text], sha256(text.encode("utf-8", "surrogateescape")).hexdigest(), "n_characters", len(text))
+            return cls([text], text_fingerprint(text), "n_characters", len(text))
         rows = source.training_rows()
         return cls(rows, fingerprint(rows), "n_rows", rows.num_rows)
 
@@ -265,7 +268,12 @@ def _known_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _as_text(value: Any) -> str:
+def text_fingerprint(text: str) -> str:
+    """SHA-256 of a text."""
+    return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def label_text(value: Any) -> str:
     """A label as text; 0, 0.0 and "0" are the same label."""
     if value is None:
         return ""

@@ -252,3 +252,12 @@ def test_the_installed_command_ends_with_its_code(tmp_path):
         done = subprocess.run([command, *arguments, "--json"], capture_output=True, text=True)
         assert done.returncode == code == json.loads(done.stdout.splitlines()[-1])["exit"]
         assert "Traceback" not in done.stderr
+
+
+def test_a_normal_value_means_the_same_however_its_number_is_written(tmp_path, run_command):
+    rows = np.random.default_rng(0).normal(size=(120, 2))
+    write_table(pa.table({"a": rows[:, 0], "b": rows[:, 1], "kind": [0] * 110 + [1] * 10}), tmp_path / "t.csv")
+    fit = ["fit", "detector", tmp_path / "t.csv", "--label", "kind", "--normal", "0.0", "--out", tmp_path / "run"]
+    run_command(*fit, "--steps", "5")
+    result, _ = run_command("detect", tmp_path / "run", tmp_path / "t.csv", "-o", tmp_path / "s.csv")
+    assert "AUROC" in result["measures"]

@@ -60,3 +60,13 @@ def test_checking_and_evaluating_a_text(run, capsys):
 def test_labels_are_not_for_texts(run, capsys):
     error = told(capsys, "fit", "language", run / "story.txt", "--out", run / "no", "--label", "x", code=2)["error"]
     assert "--label" in error and "text" in error
+
+
+def test_figures_on_the_training_text_are_said_to_flatter(run, capsys):
+    with pytest.raises(SystemExit):
+        main(["score", str(run / "run"), str(run / "story.txt")])
+    assert "learnt from" in capsys.readouterr().out
+    (run / "other.txt").write_text("Dora went to the town.\n")
+    with pytest.raises(SystemExit):
+        main(["score", str(run / "run"), str(run / "other.txt")])
+    assert "learnt from" not in capsys.readouterr().out

@@ -9,6 +9,7 @@ import tyro
 
 from twofold.cli.flags import parse
 from twofold.cli.output import is_json, say, table
+from twofold.cli.use import tell_of_training_text
 from twofold.core.estimator import Estimator
 from twofold.data.atomic import write_atomically
 from twofold.data.text import read_bytes
@@ -96,6 +97,7 @@ def score(arguments: list[str]) -> dict[str, Any]:
     """Bits per byte beside general compressors, and the passages that surprised most."""
     flags = parse(TextFlags, "score", arguments)
     model = _language_model(flags.run)
+    tell_of_training_text(flags.run, flags.text, model.encoding)
     measures = model.evaluate(flags.text)
     for measure in measures:
         say(str(measure))

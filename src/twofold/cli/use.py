@@ -13,11 +13,12 @@ from twofold.cli.output import say
 from twofold.core.estimator import Estimator, read_config
 from twofold.data.fingerprints import fingerprint
 from twofold.data.tables import write_table
+from twofold.data.text import read_text
 from twofold.errors import DataError, RunError
 from twofold.measure.report import Measure
-from twofold.runs import Source, load, write_card
+from twofold.runs import Source, label_text, load, text_fingerprint, write_card
 
-__all__ = ["detect", "embed", "evaluate"]
+__all__ = ["detect", "embed", "evaluate", "tell_of_training_text"]
 
 
 @dataclass(kw_only=True)
@@ -47,7 +48,10 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
     flags = parse(UseFlags, "evaluate", arguments)
     estimator = load(flags.run)
     if estimator.reads == "text":
-        return _told(estimator.evaluate(flags.data))  # type: ignore[attr-defined]
+        tell_of_training_text(flags.run, flags.data, estimator.encoding)  # type: ignore[attr-defined]
+        measures = estimator.evaluate(flags.data)  # type: ignore[attr-defined]
+        write_card(estimator, flags.run, read_config(flags.run).get("data") or {}, measures)
+        return _told(measures)
     rows, is_anomaly = _read(flags)
     _tell_what_was_seen(estimator, rows, flags.run)
     measures = estimator.evaluate(rows, is_anomaly)  # type: ignore[attr-defined]
@@ -97,7 +101,8 @@ def _read(flags: UseFlags) -> tuple[pa.Table, np.ndarray | None]:
     if labels is None:
         return rows, None
     if flags.normal is None and trained_on.get("normal") is not None:
-        return rows, labels != trained_on["normal"]
+        # rows that are all anomalies are fine here: the value is known from training
+        return rows, labels != label_text(trained_on["normal"])
     if flags.normal is None and flags.label is None and "0" not in labels:
         return rows, None
     return rows, ~source.are_normal(labels, "0" if flags.normal is None else flags.normal)
@@ -120,6 +125,12 @@ def _tell_what_was_seen(estimator: Any, rows: pa.Table, run: Path) -> None:
             f"{n_seen} of {rows.num_rows} rows were learnt from: {what} figures on them flatter. "
             "Give rows that training did not see for sound ones."
         )
+
+
+def tell_of_training_text(run: Path, text: str | Path, encoding: str) -> None:
+    """Say so when this is the very text that was learnt from, and known by heart."""
+    if text_fingerprint(read_text(text, encoding)) == (read_config(run).get("data") or {}).get("fingerprint"):
+        say("this is the text that was learnt from: its figures flatter. Give another one for sound figures.")
 
 
 def _told(measures: list[Measure]) -> dict[str, Any]:

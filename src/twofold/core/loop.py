@@ -153,8 +153,8 @@ class _Training:
         return min(1.0, max(by_steps, by_clock))
 
     def is_over(self) -> bool:
-        too_patient = self.plan.patience is not None and self.position["n_worse"] >= self.plan.patience
-        return agree(self.fraction() >= 1.0 or too_patient, self.learner.generator.device)
+        is_hopeless = self.plan.patience is not None and self.position["n_worse"] >= self.plan.patience
+        return agree(self.fraction() >= 1.0 or is_hopeless, self.learner.generator.device)
 
     # ---- one step --------------------------------------------------------------------------------
 

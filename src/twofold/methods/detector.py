@@ -3,7 +3,7 @@
 A masked-cell network rebuilds hidden cells from the visible ones; what it finds surprising is one kind of evidence.
 Exact nearest neighbours and tails of single columns are others: on some tables they see what the network cannot, on
 others the reverse. Rows spoilt on purpose tell, without labels, how far to trust each; conformal calibration turns the
-sum into p-values whose alarm rate holds.
+sum into p-values whose alarm rate holds on the mean.
 
 Devlin et al. 2019 (masking), https://arxiv.org/abs/1810.04805; Ramaswamy et al. 2000 (neighbours); Breunig et al. 2000
 (local density); Li et al. 2022 (tails), https://arxiv.org/abs/2201.00382; Vovk et al. 2005 (conformal p-values).

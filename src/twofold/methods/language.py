@@ -342,6 +342,8 @@ class LanguageModel(Estimator):
         header, chunks = unpack(packed)
         if header.get("kind") != "text":
             return decompress_alone(packed)
+        if len(chunks) != 1 or not isinstance(header.get("tokens"), int):
+            raise DataError("the file's header lacks what a text needs. Compress the original again.")
         if header.get("model") != self._hash():
             raise DataError(
                 f"the file was compressed by another model ({header.get('model')}, of {header.get('run') or '?'}); "
@@ -349,7 +351,7 @@ class LanguageModel(Estimator):
             )
         with threads(1):
             token_N = decode_tokens(
-                chunks[0], int(header["tokens"]), self.vocabulary_.size, Opinion(self.network_, self.context)
+                chunks[0], header["tokens"], self.vocabulary_.size, Opinion(self.network_, self.context)
             )
         data = self.vocabulary_.decode_bytes(token_N)
         if zlib.crc32(data) != header.get("crc"):
@@ -376,8 +378,7 @@ class LanguageModel(Estimator):
             tensors["memory.tokens"] = torch.from_numpy(self.token_N_)
         learned = {
             "vocabulary": self.vocabulary_.to_json(), "depth": len(self.network_.transformer.blocks),
-            "measures": self.measures_,
-            "n_iter": self.n_iter_,
+            "measures": self.measures_, "n_iter": self.n_iter_,
         }  # fmt: skip
         return tensors, learned
 
