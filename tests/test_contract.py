@@ -62,6 +62,8 @@ class Facts:
     """Whether scikit-learn's own checks, which pass 2-D arrays, apply."""
 
 
+GREY = RNG.integers(0, 256, (12, 20, 24, 1), np.uint8)
+COLOUR = RNG.integers(0, 256, (3, 17, 19, 3), np.uint8)
 PLACES, THINGS = ("wood", "lake", "town"), ("fox", "ship", "tree")
 STORY = " ".join(
     f"{who} went to the {place} and saw a {thing}.\n"
@@ -69,6 +71,10 @@ STORY = " ".join(
 )  # fmt: skip
 FACTS = {
     "autoencoder": Facts({"dim": 16}),
+    "denoiser": Facts(
+        {"dim": 8, "depth": 1, "patch_size": 16, "batch_size": 4, "precision": "float32"}, (GREY, COLOUR),
+        "sample:photos", ("denoise", "estimate_gain"), is_for_arrays=False,
+    ),
     "language": Facts(
         {"depth": 1, "context": 16, "batch_size": 8, "memory": 3, "precision": "float32"},
         ([STORY], [STORY[::-1], STORY]),
@@ -99,6 +105,8 @@ def answers(model: Estimator, X: Any) -> dict[str, Any]:
 def plain(answer: Any) -> Any:
     if isinstance(answer, np.ndarray) and answer.dtype != object:
         return str(answer.dtype), answer.shape, answer.tobytes()
+    if isinstance(answer, list):
+        return [plain(part) for part in answer]
     if isinstance(answer, dict):
         return {name: plain(value) for name, value in answer.items()}
     return repr(answer.to_dict("list") if hasattr(answer, "to_dict") else answer)

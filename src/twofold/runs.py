@@ -22,6 +22,7 @@ from twofold.core.loop import CHECKPOINT, Progress
 from twofold.data import default_label, open_table
 from twofold.data.atomic import append_line, write_atomically
 from twofold.data.columns import fingerprint
+from twofold.data.pictures import Pictures, holds_pictures, open_pictures
 from twofold.data.tables import split_label
 from twofold.data.text import read_text
 from twofold.errors import DataError, RunError
@@ -36,11 +37,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Source:
-    """Where the rows come from, which column is no feature, and which of its values means normal."""
+    """Where rows or pictures come from, what their labels are, which label means normal, and which split is meant."""
 
     data: str
     label: str | None = None
     normal: str | None = None
+    split: str | None = None
 
     def read(self) -> tuple[pa.Table, np.ndarray | None]:
         """The features, and the labels as texts (None where no label column was named)."""
@@ -60,6 +62,28 @@ class Source:
             return features
         return features.filter(pa.array(self.are_normal(labels, self.normal)))
 
+    def pictures(self) -> Pictures:
+        """The pictures of the split that was named; else those to measure on: test, else val, else all."""
+        if self.split is not None:
+            return open_pictures(self.data, split=self.split, label=self.label)
+        for split in ("test", "val"):
+            try:
+                return open_pictures(self.data, split=split, label=self.label)
+            except DataError:
+                continue
+        return open_pictures(self.data, split="all", label=self.label)
+
+    def training_pictures(self) -> Pictures:
+        """The pictures to learn from: the train split where there is one, and only normal ones when that was said."""
+        pictures = open_pictures(self.data, split=self.split, label=self.label)
+        if self.normal is None:
+            return pictures
+        if pictures.labels is None:
+            raise DataError(
+                f"--normal {self.normal} needs labels; {self.data} has none. Sort the pictures into a folder a label."
+            )
+        return pictures.take(self.are_normal(pictures.labels, self.normal))
+
     def are_normal(self, labels: np.ndarray, normal: str) -> np.ndarray:
         """Which of the labels mean normal (N booleans).
 
@@ -73,7 +97,8 @@ class Source:
             values = sorted(set(labels))
             shown = ", ".join(values[:10]) + (f" and {len(values) - 10} more" if len(values) > 10 else "")
             raise DataError(
-                f"{self.data}: no row has {self.label or default_label(self.data)} = {normal}. Values there: {shown}. "
+                f"{self.data}: no row has {self.label or default_label(self.data) or 'the label'} = {normal}. "
+                f"Values there: {shown}. "
                 "Give one of them as --normal."
             )
         return is_normal_N
@@ -87,19 +112,36 @@ class Material:
     fingerprint: str
     unit: str
     size: int
+    only_label: str | None = None
+    """Of pictures that all have the same one, such as `good`: it means normal."""
 
     @classmethod
     def of(cls, estimator: Estimator, source: Source) -> "Material":
-        """The source as the estimator reads it: rows of a table, or a text."""
-        if estimator.reads == "text":
-            if source.label is not None or source.normal is not None:
-                raise DataError(
-                    f"--label and --normal are for tables; {estimator.method!r} learns from a text. Leave them out."
-                )
-            text = read_text(source.data, getattr(estimator, "encoding", "utf-8"))
-            return cls([text], text_fingerprint(text), "n_characters", len(text))
+        """The source as the estimator reads it: a table, pictures or a text."""
+        if estimator.reads == ("text",):
+            return cls._of_text(estimator, source)
+        is_pictures = holds_pictures(source.data)
+        if "pictures" in estimator.reads and (is_pictures or "table" not in estimator.reads):
+            pictures = source.training_pictures()
+            labels = [] if pictures.labels is None else sorted(set(pictures.labels))
+            only_label = labels[0] if len(labels) == 1 else None
+            return cls(pictures, pictures.fingerprint, "n_pictures", len(pictures), only_label)
+        if is_pictures:
+            raise DataError(
+                f"{source.data} holds pictures; {estimator.method!r} learns from a table. Give a CSV or Parquet file."
+            )
         rows = source.training_rows()
         return cls(rows, fingerprint(rows), "n_rows", rows.num_rows)
+
+    @classmethod
+    def _of_text(cls, estimator: Estimator, source: Source) -> "Material":
+        if source.label is not None or source.normal is not None:
+            raise DataError(
+                f"--label and --normal are for tables and pictures; {estimator.method!r} learns from a text. "
+                "Leave them out."
+            )
+        text = read_text(source.data, getattr(estimator, "encoding", "utf-8"))
+        return cls([text], text_fingerprint(text), "n_characters", len(text))
 
 
 def load(folder: str | Path) -> Estimator:
@@ -137,7 +179,7 @@ def resume_run(folder: str | Path) -> Iterator[Progress]:
     if config.get("state") == "finished":
         raise RunError(f"{folder} is finished; there is nothing to resume. Train a longer one into another folder.")
     data = config.get("data", {})
-    source = Source(data.get("data"), data.get("label"), data.get("normal"))
+    source = Source(data.get("data"), data.get("label"), data.get("normal"), data.get("split"))
     estimator = METHODS[config["method"]].from_settings(config["settings"])
     material = Material.of(estimator, source)
     if material.fingerprint != data.get("fingerprint"):
@@ -150,6 +192,7 @@ def resume_run(folder: str | Path) -> Iterator[Progress]:
 
 def _train_in(estimator: Estimator, source: Source, material: "Material", folder: Path) -> Iterator[Progress]:
     data = {**asdict(source), "fingerprint": material.fingerprint, material.unit: material.size}
+    data["normal"] = source.normal or material.only_label
     with locked(folder) if is_main() else nullcontext():
         if is_main() and not (folder / CONFIG).exists():
             # of a run that was killed before it had a name
@@ -305,6 +348,9 @@ def write_card(estimator: Estimator, folder: Path, data: dict[str, Any], measure
 def _size_sentence(data: dict[str, Any]) -> str:
     if "n_characters" in data:
         return f"a text of {data['n_characters']} characters"
+    if "n_pictures" in data:
+        normal = data.get("normal")
+        return f"{data['n_pictures']} pictures" + (f", only those labelled {normal}" if normal is not None else "")
     if data.get("label") is None:
         return f"{data.get('n_rows')} rows, no label column"
     normal = data.get("normal")

@@ -11,11 +11,12 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "tour": ("tour", "[--out DIR]", "every chapter on the built-in samples, beside baselines; writes report.html"),
     "check": ("look", "DATA", "what the data are; every bad column or row by name, with the remedy"),
-    "fit": ("fit", "METHOD DATA --out RUN", "train: autoencoder, detector, language"),
+    "fit": ("fit", "METHOD DATA --out RUN", "train: autoencoder, denoiser, detector, language"),
     "resume": ("fit", "RUN", "go on after a stop or a crash, bit-exact"),
     "evaluate": ("use", "RUN DATA [--label COL]", "the method's measures, with baselines and intervals"),
     "embed": ("use", "RUN DATA -o OUT.parquet", "the latent of each row"),
     "detect": ("use", "RUN DATA -o OUT.csv", "an anomaly score, p-value, verdict and reason for each row"),
+    "denoise": ("denoise", "RUN|--self IN -o OUT", "pictures without their noise; --self: by themselves"),
     "write": ("text", "RUN PROMPT", "go on from a prompt, as a language model believes"),
     "score": ("text", "RUN TEXT", "bits per byte beside gzip, bz2, xz; the most surprising passages"),
     "compress": ("text", "RUN|- IN -o FILE.tfz", "any file smaller, by prediction; - for no model"),

@@ -33,6 +33,8 @@ class FitFlags:
     """The column that holds labels: never a feature."""
     normal: str | None = None
     """The label of normal rows: only these are learnt from."""
+    split: str | None = None
+    """Which split of a folder of pictures: train, val, test, all (None: train where there is one)."""
 
 
 @dataclass(kw_only=True)
@@ -47,7 +49,7 @@ def fit(arguments: list[str]) -> dict[str, Any] | None:
     """Train; the run's measures, told by the main one of several processes."""
     method = _method(arguments)
     flags, estimator = parse_with_settings(FitFlags, METHODS[method], f"fit {method}", arguments[1:])
-    source = Source(flags.data, flags.label, flags.normal)
+    source = Source(flags.data, flags.label, flags.normal, flags.split)
     if flags.normal is not None and hasattr(estimator, "normal_only"):
         # it was just said which rows are normal
         estimator.set_params(normal_only=True)

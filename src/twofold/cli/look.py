@@ -38,13 +38,16 @@ class ShowFlags:
 
 
 def check(arguments: list[str]) -> dict[str, Any]:
-    """What each column is taken for, with remarks."""
+    """What each column is taken for, with remarks; every picture that cannot be read."""
     from twofold.data import open_table
     from twofold.data.columns import Columns
+    from twofold.data.pictures import holds_pictures
     from twofold.data.tables import table_notes
     from twofold.data.text import is_text
 
     flags = parse(CheckFlags, "check", arguments)
+    if holds_pictures(flags.data):
+        return _check_pictures(flags.data)
     if is_text(flags.data):
         return _check_text(flags.data)
     rows = open_table(flags.data)
@@ -54,6 +57,42 @@ def check(arguments: list[str]) -> dict[str, Any]:
     description = Columns.learn(rows).describe()
     table(description)
     return {"data": flags.data, "rows": rows.num_rows, "notes": table_notes(rows), "columns": description}
+
+
+def _check_pictures(data: str) -> dict[str, Any]:
+    from collections import Counter
+
+    from twofold.data.names import shown
+    from twofold.data.pictures import open_pictures
+
+    pictures = open_pictures(data, split="all")
+    height_N, width_N = pictures.size_N2.T
+    facts = {
+        "pictures": len(pictures), "channels": "3 (colour)" if pictures.channels == 3 else "1 (grey)",
+        "height": _span(height_N), "width": _span(width_N), "duplicates": pictures.n_duplicates,
+        "columns beside": None if pictures.table is None else ", ".join(pictures.table.column_names),
+        "cannot be read": len(pictures.bad),
+    }  # fmt: skip
+    say(f"{shown(data)}: pictures")
+    for note in pictures.notes:
+        say(f"note: {note}")
+    table([{"what": name, "value": value} for name, value in facts.items() if value is not None])
+    classes = Counter([] if pictures.labels is None else pictures.labels.tolist())
+    if classes:
+        table([{"class": name, "pictures": n} for name, n in classes.items()])
+    for name, reason in pictures.bad:
+        say(f"bad: {name} {reason}")
+    bad = [{"name": name, "reason": reason} for name, reason in pictures.bad]
+    return {
+        "data": data, "notes": pictures.notes, **facts, "channels": pictures.channels, "classes": dict(classes),
+        "bad": bad, "fingerprint": pictures.fingerprint,
+    }  # fmt: skip
+
+
+def _span(n_N: Any) -> str:
+    """From the least to the most."""
+    low, high = int(n_N.min()), int(n_N.max())
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _check_text(data: str) -> dict[str, Any]:

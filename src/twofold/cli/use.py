@@ -12,6 +12,8 @@ from twofold.cli.flags import parse
 from twofold.cli.output import say
 from twofold.core.estimator import Estimator, read_config
 from twofold.data.fingerprints import fingerprint
+from twofold.data.names import shown
+from twofold.data.pictures import Pictures, holds_pictures
 from twofold.data.tables import write_table
 from twofold.data.text import read_text
 from twofold.errors import DataError, RunError
@@ -33,6 +35,8 @@ class UseFlags:
     """The column that holds the truth (None: as in training, where the data have it)."""
     normal: str | None = None
     """Its value for normal rows (None: as in training, else 0 where that is a value)."""
+    split: str | None = None
+    """Which split of a folder of pictures: train, val, test, all (None: test where there is one)."""
 
 
 @dataclass(kw_only=True)
@@ -47,12 +51,12 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
     """The method's measures beside baselines; they are added to the run's README.md."""
     flags = parse(UseFlags, "evaluate", arguments)
     estimator = load(flags.run)
-    if estimator.reads == "text":
+    if estimator.reads == ("text",):
         tell_of_training_text(flags.run, flags.data, estimator.encoding)  # type: ignore[attr-defined]
         measures = estimator.evaluate(flags.data)  # type: ignore[attr-defined]
         write_card(estimator, flags.run, read_config(flags.run).get("data") or {}, measures)
         return _told(measures)
-    rows, is_anomaly = _read(flags)
+    rows, is_anomaly = _read(flags, estimator)
     _tell_what_was_seen(estimator, rows, flags.run)
     measures = estimator.evaluate(rows, is_anomaly)  # type: ignore[attr-defined]
     write_card(estimator, flags.run, read_config(flags.run).get("data") or {}, measures)
@@ -63,10 +67,10 @@ def embed(arguments: list[str]) -> dict[str, Any]:
     """The latent of each row: columns id, e0, e1, ..."""
     flags = parse(WriteFlags, "embed", arguments)
     estimator = _with_verb(load(flags.run), "transform", flags.run)
-    rows, _ = _read(flags)
+    rows, _ = _read(flags, estimator)
     latent_NZ = np.asarray(estimator.transform(rows))
     columns = {f"e{i}": latent_NZ[:, i] for i in range(latent_NZ.shape[1])}
-    write_table(pa.table({"id": _ids(len(latent_NZ)), **columns}), flags.out)
+    write_table(pa.table({"id": _ids(rows), **columns}), flags.out)
     say(f"{len(latent_NZ)} rows x {latent_NZ.shape[1]} numbers in {flags.out}")
     return {"out": str(flags.out), "rows": len(latent_NZ), "latent_dim": latent_NZ.shape[1]}
 
@@ -75,21 +79,24 @@ def detect(arguments: list[str]) -> dict[str, Any]:
     """Scores for each row; measures too where the truth is there."""
     flags = parse(WriteFlags, "detect", arguments)
     detector = _with_verb(load(flags.run), "p_values", flags.run)
-    rows, is_anomaly = _read(flags)
+    rows, is_anomaly = _read(flags, detector)
     found = detector.detect(rows)
-    write_table(pa.table({"id": _ids(rows.num_rows), **found}), flags.out)
-    n_alarms = int(np.sum(found["is_anomaly"]))
+    write_table(pa.table({"id": _ids(rows), **found}), flags.out)
+    n_alarms, n_rows = int(np.sum(found["is_anomaly"])), len(rows)
+    what = "pictures" if isinstance(rows, Pictures) else "rows"
     say(
-        f"{n_alarms} of {rows.num_rows} rows are anomalies at an alarm rate of {detector.alarm_rate:g}; "
+        f"{n_alarms} of {n_rows} {what} are anomalies at an alarm rate of {detector.alarm_rate:g}; "
         f"scores of all in {flags.out}"
     )
     _tell_what_was_seen(detector, rows, flags.run)
     measures = [] if is_anomaly is None else detector.evaluate(rows, is_anomaly)
-    return {"out": str(flags.out), "rows": rows.num_rows, "alarms": n_alarms, **_told(measures)}
+    return {"out": str(flags.out), "rows": n_rows, "alarms": n_alarms, **_told(measures)}
 
 
-def _read(flags: UseFlags) -> tuple[pa.Table, np.ndarray | None]:
+def _read(flags: UseFlags, estimator: Estimator) -> tuple[Any, np.ndarray | None]:
     """The features, and which rows are anomalies where a label tells; by default label and value are training's."""
+    if "pictures" in estimator.reads and holds_pictures(flags.data):
+        return _read_pictures(flags)
     trained_on = read_config(flags.run).get("data") or {}
     label = flags.label
     if label is None and trained_on.get("label") is not None:
@@ -108,6 +115,21 @@ def _read(flags: UseFlags) -> tuple[pa.Table, np.ndarray | None]:
     return rows, ~source.are_normal(labels, "0" if flags.normal is None else flags.normal)
 
 
+def _read_pictures(flags: UseFlags) -> tuple[Pictures, np.ndarray | None]:
+    """The pictures, and which are anomalies where it is known what the normal ones are called."""
+    trained_on = read_config(flags.run).get("data") or {}
+    source = Source(flags.data, flags.label or trained_on.get("label"), flags.normal, flags.split)
+    pictures = source.pictures()
+    for note in pictures.notes:
+        say(f"note: {note}")
+    for bad in pictures.bad:
+        say(f"left out: {shown(bad.name)}: {bad.reason}")
+    normal = flags.normal or trained_on.get("normal")
+    if normal is None or pictures.labels is None:
+        return pictures, None
+    return pictures, pictures.labels != label_text(normal)
+
+
 def _label_if_there(data: str, label: str) -> str | None:
     names = Source(data).read()[0].column_names
     return label if label in names else None
@@ -119,10 +141,11 @@ def _tell_what_was_seen(estimator: Any, rows: pa.Table, run: Path) -> None:
         n_seen, what = estimator.n_seen(rows), "each is judged without itself as a neighbour, but"
     else:
         trained_on = (read_config(run).get("data") or {}).get("fingerprint")
-        n_seen, what = rows.num_rows if fingerprint(rows) == trained_on else 0, "so"
+        own = rows.fingerprint if isinstance(rows, Pictures) else fingerprint(rows)
+        n_seen, what = len(rows) if own == trained_on else 0, "so"
     if n_seen:
         say(
-            f"{n_seen} of {rows.num_rows} rows were learnt from: {what} figures on them flatter. "
+            f"{n_seen} of {len(rows)} rows were learnt from: {what} figures on them flatter. "
             "Give rows that training did not see for sound ones."
         )
 
@@ -145,5 +168,5 @@ def _with_verb(estimator: Estimator, verb: str, run: Path) -> Any:
     return estimator
 
 
-def _ids(n_rows: int) -> pa.Array:
-    return pa.array(np.arange(1, n_rows + 1))
+def _ids(rows: Any) -> pa.Array:
+    return pa.array(list(map(shown, rows.ids)) if isinstance(rows, Pictures) else np.arange(1, len(rows) + 1))

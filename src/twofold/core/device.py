@@ -8,7 +8,11 @@ import torch
 
 from twofold.errors import SettingError
 
-__all__ = ["autocast", "choose_device", "choose_threads", "has_fast_bfloat16", "threads"]
+__all__ = [
+    "PRECISIONS", "autocast", "choose_device", "choose_threads", "has_fast_bfloat16", "is_half_quicker", "threads",
+]  # fmt: skip
+
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 # Multiply-adds of one forward pass below which a second thread costs more than it brings (2-core EPYC, docs/LOG.md).
 SMALL_WORK = 2e8
@@ -64,3 +68,8 @@ def autocast(device: torch.device) -> AbstractContextManager:
 def has_fast_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 faster than float32."""
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+
+
+def is_half_quicker(device: torch.device) -> bool:
+    """Whether convolutions on that device are quicker in bfloat16."""
+    return has_fast_bfloat16() if device.type == "cpu" else device.type == "cuda"

@@ -47,7 +47,7 @@ class Estimator(BaseEstimator):
     """
 
     method: ClassVar[str] = ""
-    reads: ClassVar[str] = "table"  # or "text": what a run reads its data as
+    reads: ClassVar[tuple[str, ...]] = ("table",)  # and "pictures", or "text": what a run reads its data as
 
     n_steps: int | None = None
     """Updates of the weights: more learn finer detail, and take longer (None: chosen from the data)."""

@@ -1,7 +1,9 @@
-"""Real data that come with scikit-learn and Python: nothing to download."""
+"""Real data that come with scikit-learn, matplotlib and Python: nothing to download."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +11,10 @@ import pyarrow as pa
 from twofold.data.tables import nearest, read_table
 from twofold.errors import DataError
 
-__all__ = ["SAMPLES", "TEXTS", "Sample", "load_sample", "load_text"]
+if TYPE_CHECKING:
+    from twofold.data.picture_set import Pictures
+
+__all__ = ["PICTURES", "SAMPLES", "TEXTS", "Sample", "load_pictures", "load_sample", "load_text"]
 
 
 class Sample(NamedTuple):
@@ -34,6 +39,16 @@ def load_text(name: str) -> str:
         hint = nearest(name, TEXTS)
         raise DataError(f"there is no sample text {name!r}; there is {', '.join(TEXTS)}.{hint} Choose one of these.")
     return TEXTS[name]()
+
+
+def load_pictures(name: str) -> "Pictures":
+    """The sample pictures of this name."""
+    if name not in PICTURES:
+        hint = nearest(name, PICTURES)
+        raise DataError(
+            f"there are no sample pictures {name!r}; there are {', '.join(PICTURES)}.{hint} Choose one of these."
+        )
+    return PICTURES[name]()
 
 
 def _topics() -> str:
@@ -70,6 +85,26 @@ def _table(bunch: Any, names: list[str], label: str) -> pa.Table:
     return pa.table({**columns, label: pa.array(labels.tolist())})
 
 
+def _glyphs(size: int = 32, *, is_all: bool = False) -> "Pictures":
+    # drawn anew each time: half a second, two for all faces
+    from twofold.data.glyphs import FACES, MORE_FACES, draw_glyphs
+    from twofold.data.picture_set import Pictures
+
+    picture_NSS, table = draw_glyphs(size, MORE_FACES if is_all else FACES)
+    ids, labels = (table[name].to_pylist() for name in ("id", "label"))
+    name = "sample:glyphs" + "-all" * is_all + "-64" * (size == 64)
+    return Pictures.of(picture_NSS, ids=ids, labels=labels, table=table.drop_columns(["id", "label"]), name=name)
+
+
+def _photos() -> "Pictures":
+    from sklearn.datasets import load_sample_images
+
+    from twofold.data.picture_set import Pictures
+
+    bunch = load_sample_images()
+    return Pictures.of(bunch.images, ids=[Path(name).name for name in bunch.filenames], name="sample:photos")
+
+
 SAMPLES: dict[str, Sample] = {
     "digits": Sample(_digits, "digit", "1,797 handwritten digits as 64 pixels from 0 to 16"),
     "breast-cancer": Sample(_breast_cancer, "diagnosis", "569 tumours, 30 measurements of their cells"),
@@ -79,3 +114,12 @@ SAMPLES: dict[str, Sample] = {
 
 TEXTS: dict[str, Callable[[], str]] = {"topics": _topics}
 """Name -> how to load it: the English of Python's own help pages, some 465,000 characters."""
+
+PICTURES: dict[str, Callable[[], "Pictures"]] = {
+    "glyphs": _glyphs,
+    "glyphs-64": partial(_glyphs, 64),
+    "glyphs-all": partial(_glyphs, is_all=True),
+    "photos": _photos,
+}
+"""Name -> how to load them: the some 5,200 signs of DejaVu Sans that look different, 32 pixels wide (or 64); those of
+all DejaVu and STIX faces, some 40,000; two photographs."""

@@ -117,7 +117,7 @@ class LanguageModel(Estimator):
     """
 
     method: ClassVar[str] = "language"
-    reads: ClassVar[str] = "text"
+    reads: ClassVar[tuple[str, ...]] = ("text",)
 
     depth: int | None = None
     """Blocks of the network, 32 wider with each: deeper learns finer, and takes longer (None: by the minutes)."""

@@ -31,7 +31,10 @@ def orthogonalised(matrix_MRC: Tensor, n_iterations: int = 5) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """For the matrices inside a network; embeddings, heads and vectors go to AdamW."""
+    """For the matrices and convolutions inside a network; embeddings, heads and vectors go to AdamW.
+
+    A convolution counts as a matrix of one row for each channel that it gives.
+    """
 
     def __init__(
         self, weights: Iterable[nn.Parameter], lr: float = 0.02, weight_decay: float = 0.1, is_half: bool = False
@@ -51,12 +54,13 @@ class Muon(torch.optim.Optimizer):
                 self._step_of_one_shape(weights, group["lr"], group["weight_decay"])
 
     def _step_of_one_shape(self, weights: list[nn.Parameter], rate: float, decay: float) -> None:
-        directions = torch.stack([self._direction(weight) for weight in weights])
+        directions = torch.stack([self._direction(weight).flatten(1) for weight in weights])
         update_MRC = orthogonalised(directions.to(self.dtype)).to(directions.dtype)
-        rows, columns = weights[0].shape
+        rows, columns = directions.shape[1:]
         scale = max(1.0, rows / columns) ** 0.5
         torch._foreach_mul_(weights, 1 - rate * decay)
-        torch._foreach_add_(weights, list(update_MRC.unbind()), alpha=-rate * scale)
+        updates = [update_RC.view_as(weight) for update_RC, weight in zip(update_MRC, weights, strict=True)]
+        torch._foreach_add_(weights, updates, alpha=-rate * scale)
 
     def _direction(self, weight: nn.Parameter) -> Tensor:
         """Nesterov momentum, from .85 to .95 over the first 200 steps."""
