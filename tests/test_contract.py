@@ -70,7 +70,11 @@ STORY = " ".join(
     for who in ("Anna", "Ben", "Cara", "Dora") for place in PLACES for thing in THINGS
 )  # fmt: skip
 FACTS = {
-    "autoencoder": Facts({"dim": 16}),
+    "autoencoder": Facts({"dim": 16}, (ARRAY, FRAME, GREY)),
+    "compressor": Facts(
+        {"dim": 8, "depth": 1, "context_dim": 8, "patch": 32, "batch_size": 4, "precision": "float32"},
+        (COLOUR, GREY), "sample:photos", is_for_arrays=False,
+    ),
     "denoiser": Facts(
         {"dim": 8, "depth": 1, "patch_size": 16, "batch_size": 4, "precision": "float32"}, (GREY, COLOUR),
         "sample:photos", ("denoise", "estimate_gain"), is_for_arrays=False,
@@ -99,6 +103,8 @@ def source(method: str) -> Source:
 
 def answers(model: Estimator, X: Any) -> dict[str, Any]:
     """What the method says to X, verb by verb, as values that == compares bit for bit."""
+    if model.method == "compressor":  # of single pictures
+        return {"file": [(file := model.compress(picture)).hex() for picture in X], "back": plain(model.decompress(file))}
     return {verb: plain(getattr(model, verb)(X)) for verb in facts(model.method).verbs if hasattr(model, verb)}
 
 

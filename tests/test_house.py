@@ -26,6 +26,11 @@ def room(module: str) -> str:
     return parts[1] if len(parts) > 1 else ""
 
 
+def method(module: str) -> str:
+    """The method that a module below methods/ belongs to: a file, or a folder of files."""
+    return ".".join(module.split(".")[:3])
+
+
 def module_name(path: Path) -> str:
     return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
 
@@ -57,8 +62,8 @@ def may_import(importer: str, imported: str) -> bool:
     if below in ("", "__init__"):
         return True
     if above == below:
-        # method files do not import each other; methods/__init__ lists them
-        return above != "methods" or importer == "twofold.methods"
+        # method files do not import each other; methods/__init__ lists them; a method may be a folder of files
+        return above != "methods" or importer == "twofold.methods" or method(importer) == method(imported)
     return FLOORS[below] < FLOORS[above]
 
 
@@ -73,6 +78,8 @@ def test_the_floor_rule_refuses_what_it_should():
     assert not may_import("twofold.data.tables", "twofold.measure.report")
     assert not may_import("twofold.methods.detector", "twofold.methods.autoencoder")
     assert may_import("twofold.methods.detector", "twofold.core.loop")
+    assert may_import("twofold.methods.detector", "twofold.methods.detector.rows")
+    assert not may_import("twofold.methods.detector.rows", "twofold.methods.autoencoder")
 
 
 def test_modules_do_not_import_in_circles():

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twofold.methods.autoencoder import Autoencoder
+    from twofold.methods.compressor import Compressor
+    from twofold.methods.denoiser import Denoiser
     from twofold.methods.detector import AnomalyDetector
     from twofold.methods.language import LanguageModel
     from twofold.runs import load
 
 __version__ = "0.1.0"
-__all__ = ["AnomalyDetector", "Autoencoder", "LanguageModel", "__version__", "load"]
+__all__ = ["AnomalyDetector", "Autoencoder", "Compressor", "Denoiser", "LanguageModel", "__version__", "load"]
 
 _HOMES = {
     "AnomalyDetector": "twofold.methods.detector",
     "Autoencoder": "twofold.methods.autoencoder",
+    "Compressor": "twofold.methods.compressor",
+    "Denoiser": "twofold.methods.denoiser",
     "LanguageModel": "twofold.methods.language",
     "load": "twofold.runs",
 }

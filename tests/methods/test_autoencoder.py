@@ -17,7 +17,7 @@ from twofold.errors import DataError, SettingError
 from twofold.measure.latents import pca_errors
 from twofold.methods.autoencoder import Autoencoder, OrderedLearner
 from twofold.nn.cells import Cells
-from twofold.nn.ordered import start_from_pca
+from twofold.nn.ordered import OrderedNetwork, perceptrons, start_from_pca
 
 X = load_wine().data
 MIXED = pd.DataFrame({
@@ -31,13 +31,19 @@ def quick(**settings):
     return Autoencoder(n_steps=20, dim=16, device="cpu", **settings)
 
 
+def start(cells, data, *, latent_dim, dim) -> OrderedNetwork:
+    return start_from_pca(
+        cells, data, 0, latent_dim=latent_dim, networks=lambda Z: perceptrons(cells, Z, dim, depth=1)
+    )
+
+
 # ---- against PCA ---------------------------------------------------------------------------------
 
 
 def test_the_start_is_pca_for_every_k():
     standard = torch.tensor((X - X.mean(0)) / X.std(0), dtype=torch.float32)
     data = standard, torch.zeros(len(X), 0, dtype=torch.int64)
-    network = start_from_pca(Cells(13, []), data, 0, latent_dim=8, dim=16, depth=1).eval()
+    network = start(Cells(13, []), data, latent_dim=8, dim=16).eval()
     with torch.inference_mode():
         latent_NZ = network.encode(*data)
         errors = [float((network.decode(latent_NZ, torch.tensor([k])) - standard).square().mean()) for k in range(1, 9)]
@@ -81,7 +87,7 @@ def test_more_latent_numbers_rebuild_better():
 def test_loss_is_that_of_one_row_and_one_k_at_a_time():
     generator = torch.Generator().manual_seed(0)
     data = torch.randn(30, 5, generator=generator), torch.randint(0, 4, (30, 2), generator=generator)
-    network = start_from_pca(Cells(5, [4, 4]), data, 0, latent_dim=4, dim=8, depth=1)
+    network = start(Cells(5, [4, 4]), data, latent_dim=4, dim=8)
     torch.nn.init.normal_(network.decoder.last.weight)
     torch.nn.init.normal_(network.encoder.last.weight)
     learner = OrderedLearner(network)
@@ -147,7 +153,7 @@ def test_categories_alone():
 def test_mixed_columns_with_missing_cells_are_filled_in():
     autoencoder = quick().fit(MIXED)
     rebuilt = autoencoder.reconstruct(MIXED)
-    assert list(rebuilt.columns) == [name for name in MIXED.columns if name in autoencoder.columns_.names]
+    assert list(rebuilt.columns) == [name for name in MIXED.columns if name in autoencoder.rows_.columns.names]
     assert rebuilt.notna().all(axis=None)
     assert set(rebuilt["city"]) <= {"Rome", "Oslo", "Lima"}
 

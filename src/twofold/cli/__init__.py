@@ -11,7 +11,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "tour": ("tour", "[--out DIR]", "every chapter on the built-in samples, beside baselines; writes report.html"),
     "check": ("look", "DATA", "what the data are; every bad column or row by name, with the remedy"),
-    "fit": ("fit", "METHOD DATA --out RUN", "train: autoencoder, denoiser, detector, language"),
+    "fit": ("fit", "METHOD DATA --out RUN", "train: autoencoder, denoiser, detector, compressor, language"),
     "resume": ("fit", "RUN", "go on after a stop or a crash, bit-exact"),
     "evaluate": ("use", "RUN DATA [--label COL]", "the method's measures, with baselines and intervals"),
     "embed": ("use", "RUN DATA -o OUT.parquet", "the latent of each row"),
@@ -19,8 +19,8 @@ COMMANDS = {
     "denoise": ("denoise", "RUN|--self IN -o OUT", "pictures without their noise; --self: by themselves"),
     "write": ("text", "RUN PROMPT", "go on from a prompt, as a language model believes"),
     "score": ("text", "RUN TEXT", "bits per byte beside gzip, bz2, xz; the most surprising passages"),
-    "compress": ("text", "RUN|- IN -o FILE.tfz", "any file smaller, by prediction; - for no model"),
-    "decompress": ("text", "FILE.tfz -o OUT", "the file back, byte by byte"),
+    "compress": ("pack", "RUN|- IN -o FILE.tfz", "a picture or any file smaller; - for no model"),
+    "decompress": ("pack", "FILE.tfz -o OUT", "the file back"),
     "runs": ("look", "[DIR]", "the runs in a folder"),
     "show": ("look", "RUN", "one run: settings, data, measures, progress"),
 }
@@ -54,7 +54,8 @@ def _help() -> str:
             "",
             *lines,
             "",
-            "DATA is a path (.csv, .tsv, .parquet, .txt), or sample:digits, breast-cancer, wine or topics.",
+            "DATA is a path (.csv, .tsv, .parquet, .txt; pictures in a folder, a zip, Parquet or idx), or sample:NAME:",
+            "digits, breast-cancer, wine (tables), topics (text), glyphs, photos (pictures).",
             "Every command takes --help, --json (one JSON object as the last line) and --debug (a traceback).",
             "First steps: twofold tour",
         ]

@@ -1,6 +1,5 @@
 """twofold denoise: pictures without their noise, by a run or by themselves."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ import tyro
 
 from twofold.cli.flags import parse
 from twofold.cli.output import say, table
+from twofold.cli.overlay import targets
 from twofold.data.names import shown
 from twofold.data.pictures import Pictures, open_pictures, write_picture
 from twofold.errors import RunError, SettingError
@@ -86,14 +86,3 @@ def _write(pictures: Pictures, cleaned: Any, out: Path, *, is_one: bool) -> list
         write_picture(path, np.asarray(clean_HWC))
         rows.append({"picture": shown(name), "predicted gain in dB": round(float(gain), 2), "written": str(path)})
     return rows
-
-
-def targets(names: Sequence[str], out: Path, is_one: bool) -> list[Path]:
-    """Where each picture goes: `out` itself, or a PNG in that folder, none over another."""
-    if is_one:
-        return [out]
-    paths = []
-    for name in names:
-        inside = Path(*[part for part in Path(shown(name)).parts if part not in ("..", "/", "\\")])
-        paths.append(out / (inside if inside.suffix == ".png" else inside.with_name(inside.name + ".png")))
-    return paths

@@ -7,9 +7,13 @@ import numpy as np
 import pyarrow as pa
 from matplotlib.figure import Figure
 
+from twofold.data.pictures import Pictures
 from twofold.measure.report import Measure
 
-__all__ = ["alarms", "digits_rebuilt", "error_by_k", "passages", "score_histogram"]
+__all__ = [
+    "alarms", "bytes_and_error", "digits_rebuilt", "error_by_k", "glyph_map", "passages", "score_histogram",
+    "side_by_side",
+]  # fmt: skip
 
 BLUE, ORANGE, GREY = "#2f6fb2", "#d9822b", "#9aa5b8"
 
@@ -66,6 +70,45 @@ def alarms(detector: Any, rows: pa.Table, is_anomaly_N: np.ndarray, n_shown: int
         for i in strangest
     )
     return f"<table><tr><th>truth</th><th>score</th><th>p-value</th><th>reason</th></tr>{lines}</table>"
+
+
+def side_by_side(rows: list[tuple[str, list[np.ndarray]]], scale: float = 0.6) -> Figure:
+    """Pictures in rows, each row with its name; `scale` inches a picture."""
+    n_columns = max(len(pictures) for _, pictures in rows)
+    figure = Figure(figsize=(scale * n_columns + 1, scale * len(rows)))
+    for line, (name, pictures) in enumerate(rows):
+        for column, picture in enumerate(pictures):
+            axes = figure.add_subplot(len(rows), n_columns, line * n_columns + column + 1)
+            axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255)
+            axes.set(xticks=[], yticks=[])
+            if column == 0:
+                axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+    figure.subplots_adjust(wspace=0.05, hspace=0.05)
+    return figure
+
+
+def glyph_map(place_N2: np.ndarray, pictures: Pictures) -> Figure:
+    """Small pictures at their places on a plane."""
+    figure = Figure(figsize=(6.4, 6.4))
+    axes = figure.add_subplot()
+    side = np.ptp(place_N2, axis=0).max() / 40
+    for (x, y), picture in zip(place_N2, pictures, strict=True):
+        axes.imshow(picture.squeeze(), cmap="gray", extent=(x - side, x + side, y - side, y + side), alpha=0.75)
+    axes.set(xticks=[], yticks=[])
+    axes.set_xlim(place_N2[:, 0].min() - side, place_N2[:, 0].max() + side)
+    axes.set_ylim(place_N2[:, 1].min() - side, place_N2[:, 1].max() + side)
+    axes.set_aspect("equal")
+    return figure
+
+
+def bytes_and_error(curve_Q2: np.ndarray, jpeg_Q2: np.ndarray) -> Figure:
+    """Bits a pixel and PSNR at each quality, beside JPEG."""
+    figure, axes = _axes()
+    axes.plot(*np.transpose(jpeg_Q2), color=GREY, marker="o", ms=3, label="JPEG 4:2:0")
+    axes.plot(*np.transpose(curve_Q2), color=BLUE, marker="o", ms=3, label="compressor")
+    axes.set(xlabel="bits a pixel", ylabel="PSNR in dB", xscale="log")
+    axes.legend(frameon=False)
+    return figure
 
 
 def passages(costs: list[tuple[float, str]]) -> str:

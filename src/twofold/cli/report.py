@@ -1,11 +1,14 @@
 """report.html: one file that stands alone, figures and all."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from html import escape
 from io import StringIO
 from typing import Any
 
-__all__ = ["figure_html", "page"]
+from twofold.measure.report import Measure
+
+__all__ = ["Chapter", "figure_html", "page"]
 
 _STYLE = """
 :root {
@@ -31,6 +34,28 @@ pre { white-space: pre-wrap; font-size: .85rem; margin: 0 }
 """
 
 
+@dataclass(frozen=True)
+class Chapter:
+    """One chapter's piece of the tour."""
+
+    title: str
+    idea: str
+    learned: str
+    measure: Measure
+    figures: list[tuple[str, str]] = field(default_factory=list)  # (HTML, caption)
+
+    @property
+    def beside(self) -> tuple[str, float]:
+        """The baseline to beat."""
+        return self.measure.baselines[0]
+
+    @property
+    def verdict(self) -> str:
+        """Whether the measure beats its baseline."""
+        ahead = self.measure.value - self.beside[1]
+        return "ahead" if (ahead > 0) == self.measure.is_higher_better and ahead else "not ahead"
+
+
 def figure_html(figure: Any) -> str:
     """A matplotlib figure as SVG inside the page."""
     buffer = StringIO()
@@ -39,7 +64,7 @@ def figure_html(figure: Any) -> str:
     return text[text.index("<svg") :]
 
 
-def page(chapters: Sequence[Any], rows: Sequence[dict[str, Any]], seconds: float) -> str:
+def page(chapters: Sequence[Chapter], rows: Sequence[dict[str, Any]], seconds: float) -> str:
     """The whole report."""
     summary = _table(rows)
     sections = "".join(_section(chapter) for chapter in chapters)
@@ -54,7 +79,7 @@ def page(chapters: Sequence[Any], rows: Sequence[dict[str, Any]], seconds: float
     )
 
 
-def _section(chapter: Any) -> str:
+def _section(chapter: Chapter) -> str:
     figures = "".join(
         f"<figure>{html}<figcaption>{escape(text)}</figcaption></figure>" for html, text in chapter.figures
     )

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,11 @@ import numpy as np
 
 from twofold.cli.flags import parse
 from twofold.cli.output import say, table
-from twofold.cli.report import figure_html, page
+from twofold.cli.report import Chapter, figure_html, page
 from twofold.data.atomic import write_atomically
 from twofold.data.samples import load_sample
 from twofold.data.tables import split_label
 from twofold.data.text import read_text
-from twofold.measure.report import Measure
 from twofold.methods.autoencoder import Autoencoder
 from twofold.methods.detector import AnomalyDetector
 from twofold.methods.language import LanguageModel
@@ -32,28 +31,6 @@ class TourFlags:
     """The folder for report.html."""
     seed: int = 0
     """Start of all randomness."""
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """One chapter's piece of the tour."""
-
-    title: str
-    idea: str
-    learned: str
-    measure: Measure
-    figures: list[tuple[str, str]] = field(default_factory=list)  # (HTML, caption)
-
-    @property
-    def beside(self) -> tuple[str, float]:
-        """The baseline to beat."""
-        return self.measure.baselines[0]
-
-    @property
-    def verdict(self) -> str:
-        """Whether the measure beats its baseline."""
-        ahead = self.measure.value - self.beside[1]
-        return "ahead" if (ahead > 0) == self.measure.is_higher_better and ahead else "not ahead"
 
 
 def tour(arguments: list[str]) -> dict[str, Any]:
@@ -87,8 +64,14 @@ def _row(chapter: Chapter) -> dict[str, Any]:
 
 
 def _chapters(seed: int) -> Iterator[Chapter]:
+    from twofold.cli import tour_pictures
+
     yield _autoencoder(seed)
+    yield tour_pictures.map_chapter(seed)
+    yield tour_pictures.denoiser_chapter(seed)
+    yield tour_pictures.compressor_chapter(seed)
     yield _detector(seed)
+    yield tour_pictures.defect_chapter(seed)
     yield _language(seed)
 
 

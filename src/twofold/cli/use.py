@@ -10,10 +10,11 @@ import tyro
 
 from twofold.cli.flags import parse
 from twofold.cli.output import say
+from twofold.cli.overlay import overlay, targets
 from twofold.core.estimator import Estimator, read_config
 from twofold.data.fingerprints import fingerprint
 from twofold.data.names import shown
-from twofold.data.pictures import Pictures, holds_pictures
+from twofold.data.pictures import Pictures, holds_pictures, write_picture
 from twofold.data.tables import write_table
 from twofold.data.text import read_text
 from twofold.errors import DataError, RunError
@@ -82,15 +83,27 @@ def detect(arguments: list[str]) -> dict[str, Any]:
     rows, is_anomaly = _read(flags, detector)
     found = detector.detect(rows)
     write_table(pa.table({"id": _ids(rows), **found}), flags.out)
+    heat = _write_heat(detector, rows, found["is_anomaly"], flags.out) if isinstance(rows, Pictures) else None
     n_alarms, n_rows = int(np.sum(found["is_anomaly"])), len(rows)
     what = "pictures" if isinstance(rows, Pictures) else "rows"
     say(
         f"{n_alarms} of {n_rows} {what} are anomalies at an alarm rate of {detector.alarm_rate:g}; "
-        f"scores of all in {flags.out}"
+        f"scores of all in {flags.out}" + (f", heat maps of the anomalies in {heat}" if heat else "")
     )
     _tell_what_was_seen(detector, rows, flags.run)
     measures = [] if is_anomaly is None else detector.evaluate(rows, is_anomaly)
     return {"out": str(flags.out), "rows": n_rows, "alarms": n_alarms, **_told(measures)}
+
+
+def _write_heat(detector: Any, pictures: Pictures, is_anomaly_N: np.ndarray, out: Path) -> str:
+    """Beside the table a folder of the anomalies, each with where it is strange laid over it; the folder's name."""
+    folder = out.with_name(f"{out.stem}-heat")
+    strange = pictures.take(np.flatnonzero(is_anomaly_N))
+    heats = detector.heat_maps(strange) if len(strange) else []
+    top = max((float(heat_HW.max()) for heat_HW in heats), default=1.0)
+    for path, picture, heat_HW in zip(targets(strange.ids, folder, False), strange, heats, strict=True):
+        write_picture(path, overlay(picture, heat_HW / max(top, 1e-9)))
+    return str(folder) if len(strange) else ""
 
 
 def _read(flags: UseFlags, estimator: Estimator) -> tuple[Any, np.ndarray | None]:

@@ -46,6 +46,7 @@ class Learner(nn.Module):
         self.generator = torch.Generator().manual_seed(0)
         self.n_updates = 0  # at the end of a training, earlier sessions included
         self.best_step = 0  # of those, where held-out rows were done best
+        self.seconds = 0.0  # they took
         # Which of how many equal shares of the whole batch this process holds.
         self.share = (0, 1)
 

@@ -340,5 +340,6 @@ class _Training:
             self.given.load_state_dict({name: whole(value) for name, value in self.learner.state_dict().items()})
         self.given.eval()
         self.given.n_updates, self.given.best_step = self.step, self.position["best_step"]
+        self.given.seconds = self.position["seconds"]
         self.given.optimizers = {}
         self.given.parallel_loss = self.given.loss

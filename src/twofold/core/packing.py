@@ -21,6 +21,6 @@ def decompress_alone(packed: bytes) -> bytes:
 
 
 def run_of(packed: bytes) -> str | None:
-    """The run that a .tfz file of text was compressed with; None where it needs none."""
+    """The run that a .tfz file of text or of a picture was compressed with; None where it needs none."""
     header, _ = unpack(packed)
-    return str(header.get("run") or "?") if header.get("kind") == "text" else None
+    return str(header.get("run") or "?") if header.get("kind") in ("text", "picture") else None

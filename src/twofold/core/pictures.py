@@ -1,18 +1,24 @@
 """What is handed to a picture verb - paths, PIL images, arrays, one or many - as pictures, and answers as it came.
 
-Dimension key: N pictures, H, W height and width, C channels.
+Dimension key: N pictures, B of them at a time, H, W height and width, S side of a square, C channels, Z latent numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from twofold.data.pictures import Pictures, open_pictures
 from twofold.errors import DataError
+from twofold.nn.convolutional import PixelCells, convolutions
 
-__all__ = ["as_given", "each_picture", "with_channels"]
+__all__ = ["PictureRows", "as_given", "each_picture"]
+
+LARGEST_CHOSEN = 64  # side; larger ones are for users to ask for
+NARROWER = 16  # times than a network for tables: a convolution computes at every pixel
 
 
 def each_picture(X: Any) -> tuple[Pictures | Sequence[np.ndarray], bool]:
@@ -44,16 +50,6 @@ def as_given(answer_HWC: np.ndarray, given: Any) -> np.ndarray:
     return answer_HWC[..., 0] if is_flat else answer_HWC
 
 
-def with_channels(picture_HWC: np.ndarray, channels: int) -> np.ndarray:
-    """A grey picture as colour, or a colour picture as grey (by luma), where the model needs the other."""
-    if picture_HWC.shape[2] == channels:
-        return picture_HWC
-    if channels == 3:
-        return np.repeat(picture_HWC, 3, 2)
-    luma = picture_HWC @ np.array([0.299, 0.587, 0.114], np.float32)
-    return (luma if picture_HWC.dtype.kind == "f" else luma.round().astype(np.uint8))[..., None]
-
-
 def _is_float(X: Any) -> bool:
     return getattr(getattr(X, "dtype", None), "kind", "") == "f"
 
@@ -63,3 +59,67 @@ def _is_many(X: Any) -> bool:
     if isinstance(X, str | Path):
         return not Path(X).is_file() or Path(X).suffix.lower() in (".zip", ".gz", ".parquet")
     return isinstance(X, np.ndarray) and X.ndim == 4
+
+
+class PictureRows:
+    """Pictures on their way into a network of ordered cells, in one size, and back.
+
+    Parameters
+    ----------
+    size : S; the middle square of each picture is brought to it.
+    channels : 1 or 3.
+    """
+
+    dtype = torch.float32
+
+    def __init__(self, size: int, channels: int):
+        self.size, self.channels = size, channels
+
+    @classmethod
+    def learn(cls, estimator: Any, X: Any) -> tuple["PictureRows", tuple[np.ndarray, ...]]:
+        """The size that suits X, and its pictures in that size."""
+        pictures = open_pictures(X)
+        rows = cls(estimator.image_size or _suitable(pictures.size_N2), pictures.channels)
+        return rows, rows.arrays(estimator, pictures)
+
+    def cells(self) -> PixelCells:
+        """What a picture is to a network."""
+        return PixelCells(self.size, self.channels)
+
+    def networks(self, cells: PixelCells, latent_dim: int, dim: int, depth: int) -> tuple[nn.Module, nn.Module]:
+        """Encoder and decoder; the depth follows from the size."""
+        return convolutions(cells, latent_dim, max(4, dim // NARROWER))
+
+    def sizes_of(self, weights: Mapping[str, Tensor]) -> tuple[int, int]:
+        """Width and depth of the networks, as `networks` takes them."""
+        return weights["encoder.layers.0.0.weight"].shape[0] * NARROWER, 1
+
+    def arrays(self, estimator: Any, X: Any) -> tuple[np.ndarray, ...]:
+        """X for a later verb: pixels (N, S, S, C)."""
+        return (open_pictures(X).resized(self.size, channels=self.channels),)
+
+    def tensors(self, arrays: tuple[np.ndarray, ...], rows: slice) -> tuple[Tensor, ...]:
+        """Some of the pictures, for the network."""
+        return (torch.tensor(arrays[0][rows]),)
+
+    def n_present(self, pixel_BSSC: Tensor) -> Tensor:
+        """Pixels of each picture (B): none are missing."""
+        return torch.full((len(pixel_BSSC),), self.channels * self.size**2)
+
+    def answer(self, pixel_NSSC: np.ndarray, X: Any = None) -> np.ndarray:
+        """Pictures as uint8 (N, S, S, C)."""
+        return pixel_NSSC
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` takes."""
+        return {"size": self.size, "channels": self.channels}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> "PictureRows":
+        """The reverse of `to_json`."""
+        return cls(int(told["size"]), int(told["channels"]))
+
+
+def _suitable(size_N2: np.ndarray) -> int:
+    """About the median of the short sides, at most 64, and a number that can be halved thrice."""
+    return int(np.clip(np.median(size_N2.min(1)) // 8 * 8, 8, LARGEST_CHOSEN))

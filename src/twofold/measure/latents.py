@@ -7,7 +7,11 @@ import numpy as np
 from sklearn.manifold import trustworthiness as of_strangers
 from sklearn.neighbors import NearestNeighbors
 
-__all__ = ["continuity", "neighbours_kept", "pca_error", "pca_errors", "trustworthiness"]
+from twofold.measure.report import Measure
+
+__all__ = ["continuity", "nearness", "neighbours_kept", "pca_error", "pca_errors", "trustworthiness"]
+
+LEAST_ROWS, MOST_ROWS = 30, 2000
 
 
 def trustworthiness(x_NP: np.ndarray, latent_NZ: np.ndarray, n_neighbors: int = 10) -> float:
@@ -27,6 +31,18 @@ def neighbours_kept(x_NP: np.ndarray, latent_NZ: np.ndarray, n_neighbors: int = 
     """Share of each row's nearest rows that are among its nearest in the latent too; by chance K / (N - 1)."""
     before_NK, after_NK = (_neighbours(points, n_neighbors) for points in (x_NP, latent_NZ))
     return float((before_NK[:, :, None] == after_NK[:, None, :]).any(2).mean())
+
+
+def nearness(name: str, x_NP: np.ndarray, latent_NZ: np.ndarray, component_NZ: np.ndarray) -> list[Measure]:
+    """All three of a latent called `name`, beside the same of principal components; of at most 2,000 rows."""
+    if len(x_NP) < LEAST_ROWS:
+        return []
+    x_NP, latent_NZ, component_NZ = (array[:MOST_ROWS] for array in (x_NP, latent_NZ, component_NZ))
+    measures = {"trustworthiness": trustworthiness, "continuity": continuity, "neighbours kept": neighbours_kept}
+    return [
+        Measure(f"{what} of {name}", measure(x_NP, latent_NZ), None, (("PCA", measure(x_NP, component_NZ)),))
+        for what, measure in measures.items()
+    ]
 
 
 def _neighbours(points: np.ndarray, n_neighbors: int) -> np.ndarray:

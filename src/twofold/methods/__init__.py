@@ -2,6 +2,7 @@
 
 from twofold.core.estimator import Estimator
 from twofold.methods.autoencoder import Autoencoder
+from twofold.methods.compressor import Compressor
 from twofold.methods.denoiser import Denoiser
 from twofold.methods.detector import AnomalyDetector
 from twofold.methods.language import LanguageModel
@@ -10,6 +11,7 @@ __all__ = ["METHODS"]
 
 METHODS: dict[str, type[Estimator]] = {
     "autoencoder": Autoencoder,
+    "compressor": Compressor,
     "denoiser": Denoiser,
     "detector": AnomalyDetector,
     "language": LanguageModel,

@@ -1,10 +1,14 @@
-"""Encoder and decoder of rows with an ordered latent: principal components, and what two small networks add to them.
+"""Encoder and decoder with an ordered latent: principal components, and what two small networks add to them.
+
+What is encoded is a tuple of row-aligned tensors, such as numbers and categories, or pixels; `cells` knows what they
+are (nn/cells.py, nn/convolutional.py).
 
 Dimension key: N rows, B rows at a time, P numbers, Q categories, C = P + Q cells of a row, Z latent numbers,
 D width, I inputs and O outputs (cells.py).
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +18,9 @@ from torch.nn import functional
 
 from twofold.nn.cells import Cells
 
-__all__ = ["FLOOR", "OrderedNetwork", "ResidualMLP", "principal_axes", "start_from_pca"]
+__all__ = ["FLOOR", "OrderedNetwork", "ResidualMLP", "perceptrons", "principal_axes", "start_from_pca"]
+
+Networks = tuple[nn.Module, nn.Module]
 
 RARE = 0.01  # least share that PCA may give to a level
 FLOOR = 1e-4  # of the variance: smaller errors count as none
@@ -44,13 +50,19 @@ class ResidualMLP(nn.Module):
 
 
 class OrderedNetwork(nn.Module):
-    """Encoder and decoder: principal components and what two ResidualMLPs add to them."""
+    """Encoder and decoder: principal components and what two networks add to them.
 
-    def __init__(self, cells: Cells, latent_dim: int, dim: int, depth: int):
+    Parameters
+    ----------
+    cells : what a row is.
+    latent_dim : Z.
+    networks : (B, I) to (B, Z), and (B, 2 Z), the latent and which of it is there, to (B, O); each takes dropout too.
+    """
+
+    def __init__(self, cells: Any, latent_dim: int, networks: Networks):
         super().__init__()
         self.cells = cells
-        self.encoder = ResidualMLP(cells.n_inputs, latent_dim, dim, depth)
-        self.decoder = ResidualMLP(2 * latent_dim, cells.n_outputs, dim, depth)
+        self.encoder, self.decoder = networks
         self.register_buffer("centre_O", torch.zeros(cells.n_outputs))
         self.register_buffer("axis_ZO", torch.zeros(latent_dim, cells.n_outputs))
         self.register_buffer("spread_Z", torch.ones(latent_dim))
@@ -62,15 +74,15 @@ class OrderedNetwork(nn.Module):
         self.register_buffer("gate_Z", torch.ones(latent_dim))
         self.register_buffer("ratio_Z", torch.full((latent_dim,), torch.nan))
 
-    def project(self, number_BP: Tensor, category_BQ: Tensor) -> Tensor:
+    def project(self, *row: Tensor) -> Tensor:
         """The principal components (B, Z)."""
-        return (self.cells.values(number_BP, category_BQ) - self.centre_O) @ self.axis_ZO.T
+        return (self.cells.values(*row) - self.centre_O) @ self.axis_ZO.T
 
-    def encode(self, number_BP: Tensor, category_BQ: Tensor, drop: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    def encode(self, *row: Tensor, drop: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """The latent numbers (B, Z), in the units of principal components."""
         bend = 1.0 if self.training else self.bend
-        added_BZ = self.encoder(self.cells.inputs(number_BP, category_BQ), drop)
-        return self.project(number_BP, category_BQ) + bend * self.spread_Z * added_BZ
+        added_BZ = self.encoder(self.cells.inputs(*row), drop)
+        return self.project(*row) + bend * self.spread_Z * added_BZ
 
     def straight(self, latent_BZ: Tensor, k_B: Tensor) -> Tensor:
         """PCA's answer (B, O) from the first k; the share that it gives to a level becomes a logit."""
@@ -115,15 +127,24 @@ def principal_axes(value_NO: np.ndarray, n_axes: int, seed: int) -> tuple[np.nda
     return (axis_ZO * sign_Z[:, None])[:n_real], np.maximum(spread_Z, 1e-6)[:n_real]
 
 
+def perceptrons(cells: Cells, latent_dim: int, dim: int, depth: int) -> Networks:
+    """Encoder and decoder of rows of a table."""
+    encoder = ResidualMLP(cells.n_inputs, latent_dim, dim, depth)
+    return encoder, ResidualMLP(2 * latent_dim, cells.n_outputs, dim, depth)
+
+
 def start_from_pca(
-    cells: Cells, data: tuple[Tensor, ...], seed: int, *, latent_dim: int, dim: int, depth: int
+    cells: Any, data: tuple[Tensor, ...], seed: int, *, latent_dim: int, networks: Callable[[int], Networks]
 ) -> OrderedNetwork:
-    """A network that is PCA of these rows, exactly; its latent is no wider than they spread."""
+    """A network that is PCA of these rows, exactly; its latent is no wider than they spread.
+
+    `networks` makes encoder and decoder for the latent's width.
+    """
     value_NO = cells.values(*data).double()
     centre_O = value_NO.mean(0)
     most = min(latent_dim, cells.n_outputs)
     axis_ZO, spread_Z = principal_axes((value_NO - centre_O).numpy(), most, seed)
-    network = OrderedNetwork(cells, len(spread_Z), dim, depth)
+    network = OrderedNetwork(cells, len(spread_Z), networks(len(spread_Z)))
     network.centre_O.copy_(centre_O)
     network.axis_ZO.copy_(torch.from_numpy(axis_ZO.copy()))
     network.spread_Z.copy_(torch.from_numpy(spread_Z))
