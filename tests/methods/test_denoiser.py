@@ -14,7 +14,7 @@ from twofold.nn.unet import NoiseUNet
 PHOTOS = load_sample_images().images
 WINDOWS = np.stack([photo[y : y + 96, x : x + 96] for photo in PHOTOS for y in (0, 200, 320) for x in (0, 250, 500)])
 HELD_OUT = PHOTOS[0][100:180, 100:180]
-SMALL = {"dim": 16, "depth": 1, "patch_size": 32, "learning_rate": 3e-3, "n_threads": 1, "device": "cpu"}
+SMALL = {"dim": 16, "depth": 1, "patch_size": 32, "learning_rate": 6e-3, "n_threads": 1, "device": "cpu"}
 
 
 def noised(picture: np.ndarray, level: float, seed: int = 0) -> np.ndarray:
@@ -25,13 +25,13 @@ def noised(picture: np.ndarray, level: float, seed: int = 0) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def denoiser() -> Denoiser:
-    return Denoiser(n_steps=150, **SMALL).fit(WINDOWS)
+    return Denoiser(n_steps=300, **SMALL).fit(WINDOWS)
 
 
 def test_a_noisy_picture_comes_back_cleaner_by_more_than_4_db(denoiser):
     noisy = noised(HELD_OUT, 25)
     gain = psnr(denoiser.denoise(noisy), HELD_OUT / 255, 1.0) - psnr(noisy, HELD_OUT / 255, 1.0)
-    assert gain > 4  # measured: see docs/denoising.md; a trained one reaches 9 to 10
+    assert gain > 4.5  # measured 5.07
 
 
 def test_the_gain_is_foreseen_within_a_dB_without_the_clean_picture(denoiser):
@@ -42,17 +42,17 @@ def test_the_gain_is_foreseen_within_a_dB_without_the_clean_picture(denoiser):
 
 def test_noisy_pictures_alone_teach_to_denoise_too():
     noisy = (noised(WINDOWS, 25) * 255).round().clip(0, 255).astype(np.uint8)
-    model = Denoiser(n_steps=150, are_noisy=True, **SMALL).fit(noisy)
+    model = Denoiser(n_steps=300, are_noisy=True, **SMALL).fit(noisy)
     asked = noised(HELD_OUT, 25, 9)
-    assert psnr(model.denoise(asked), HELD_OUT / 255, 1.0) - psnr(asked, HELD_OUT / 255, 1.0) > 3
+    assert psnr(model.denoise(asked), HELD_OUT / 255, 1.0) - psnr(asked, HELD_OUT / 255, 1.0) > 3.5  # measured 4.0
     assert model.measures_["predicted gain in dB"] > 3
 
 
 def test_one_noisy_picture_cleans_itself():
     noisy = noised(HELD_OUT, 25)
-    clean, gain = denoise_alone(noisy)
+    clean, gain = denoise_alone(noisy, 25)
     real = psnr(clean, HELD_OUT / 255, 1.0) - psnr(noisy, HELD_OUT / 255, 1.0)
-    assert real > 5
+    assert real > 5  # measured 5.4
     assert gain == pytest.approx(real, abs=1)
 
 

@@ -53,6 +53,12 @@ class NoiseFinder(Learner):
     def __init__(self, network: NoiseUNet, max_level: float, *, are_noisy: bool, is_half: bool):
         super().__init__()
         self.network, self.max_level, self.are_noisy, self.is_half = network, max_level, are_noisy, is_half
+        self.gap_weight = 0.0
+
+    def schedule(self, fraction: float) -> float:
+        """The usual one. The gap counts more and more: before the network can denoise, it would teach to do nothing."""
+        self.gap_weight = 2 * fraction
+        return super().schedule(fraction)
 
     def configure(self) -> dict[str, torch.optim.Optimizer]:
         """Muon for the convolutions inside, AdamW for the first, the last and those that change the size."""
@@ -82,6 +88,12 @@ class NoiseFinder(Learner):
         window_BCPP = turned(from_pixels(pixel_BPPC), (8 * self.uniform(B)).long())
         return self._from_noisy(window_BCPP, level_B) if self.are_noisy else self._from_clean(window_BCPP)
 
+    @torch.inference_mode()
+    def evaluate(self, pixel_NPPC: Tensor, level_N: Tensor) -> dict[str, float]:
+        """The error on held-out windows; of noisy ones that of the neighbour, since the gap moves with the network."""
+        losses = self.loss(pixel_NPPC, level_N)
+        return {"held_out": float(losses["neighbour" if self.are_noisy else "log_error"])}
+
     def _from_clean(self, clean_BCPP: Tensor) -> dict[str, Tensor]:
         """Half the logarithm of the squared error: a dB counts the same at every level (PSNR is this logarithm)."""
         B = len(clean_BCPP)
@@ -105,7 +117,7 @@ class NoiseFinder(Learner):
         miss_BChh = answer_BChh - other_BChh
         return {
             "neighbour": (weight_B111 * miss_BChh.square()).mean(),
-            "gap": 2 * (weight_B111 * (miss_BChh - gap_BChh).square()).mean(),
+            "gap": self.gap_weight * (weight_B111 * (miss_BChh - gap_BChh).square()).mean(),
         }
 
     def find(self, noisy_BCHW: Tensor, level_B: Tensor) -> Tensor:
