@@ -234,7 +234,9 @@ class Denoiser(Estimator):
         return window_NPPC, np.full(n, level / HALF, np.float32)
 
     def _finish(self, network: NoiseUNet) -> None:
-        self.network_ = network.cpu().float().eval().requires_grad_(False)
+        # one layout after fit and after load: another one rounds otherwise
+        network = network.cpu().float().to(memory_format=torch.channels_last)
+        self.network_ = network.eval().requires_grad_(False)
         self.channels_ = network.channels
 
     def _judge(self, held_out: Pictures) -> dict[str, float]:
