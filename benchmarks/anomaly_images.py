@@ -9,8 +9,9 @@ over the five. All see the same 128 x 128 pixels. Settings were chosen on good t
 kinds (blowhole, break); the mean over the other three, at which nobody had looked before, stands beside.
 
 Baselines: nearest neighbour of raw 8 x 8 patches, mean colour, shape of the file (the kinds differ in height and width,
-which stretching to a square shows to whoever looks), and nearest neighbour of patches of a pre-trained MobileNetV2. Peer: PatchCore
-of anomalib on that network, from an environment of its own (--peer names its Python).
+which stretching to a square shows to whoever looks), and nearest neighbour of patches of a pre-trained MobileNetV2.
+Peer: PatchCore of anomalib on that network, from an environment of its own (--peer names its Python). With --folder a
+training that is done is not done again; the minutes are then those of 60 fresh steps, times as many as there were.
 """
 
 import argparse
@@ -80,26 +81,37 @@ def strangest_shape(train: Pictures, test: Pictures) -> np.ndarray:
     return np.sort(near, 1)[:, :3].mean(1)
 
 
-def ours(
-    train: Pictures, test: Pictures, folder: Path, **settings: object
-) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Scores of the detector and of its baselines; seconds, alarms, memory."""
-    detector, began = AnomalyDetector(**settings), time.process_time()
-    for progress in detector.train(train, folder=folder):
+def ours(train: Pictures, test: Pictures, folder: Path, **settings: object) -> tuple[dict, dict[str, float]]:
+    """Scores of the detector and of its baselines; CPU time, alarms."""
+    detector = AnomalyDetector(**settings)
+    training, times = detector.train(train, folder=folder), [time.process_time()]
+    for progress in training:
+        times.append(time.process_time())
         if progress.step % 500 == 0:
             print(progress.step, {k: round(v, 3) for k, v in progress.losses.items()}, flush=True)
     fitted = time.process_time()
     scores = -detector.score_samples(test)
     judged = time.process_time()
     good = test.labels == "good"
-    print(detector.measures_, {k: round(v, 2) for k, v in detector.weights_.items()})
+    print(detector.measures_, {k: round(v, 2) for k, v in detector.weights_.items()}, flush=True)
+    n_missing = detector.n_iter_ + 1 - len(times)
     facts = {
-        "CPU minutes to fit": (fitted - began) / 60, "CPU ms a picture": 1000 * (judged - fitted) / len(test),
-        "alarm rate on good tiles at 1 %": float((detector.p_values(test.take(good)) <= 0.01).mean()),
+        "CPU minutes to fit": (fitted - times[0] + (n_missing * seconds_a_step(train) if n_missing else 0)) / 60,
+        "CPU ms a picture": 1000 * (judged - fitted) / len(test),
+        "alarm rate on good tiles, 1 % asked": float((detector.p_values(test.take(good)) <= 0.01).mean()),
         "AUROC on self-made anomalies": detector.measures_["AUROC on self-made anomalies"],
     }  # fmt: skip
-    judge = detector.judge_
-    return {"scores": scores} | judge.baselines(test, None), facts
+    return {"scores": scores} | detector.judge_.baselines(test, None), facts
+
+
+def seconds_a_step(train: Pictures) -> float:
+    """CPU seconds, over 60 steps of a fresh training."""
+    training, times = AnomalyDetector(n_steps=6000).train(train), []
+    for progress in training:
+        times.append(time.process_time())
+        if progress.step == 61:
+            break
+    return (times[-1] - times[0]) / 60
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ from twofold.errors import DataError
 from twofold.measure.rates import bd_rate, pillow_curve
 from twofold.methods.compressor import Compressor
 
-MINUTES = 62
+MINUTES = 45
 PEERS = {
     "JPEG": {"qualities": (5, 8, 12, 18, 26, 36, 48, 60, 72, 82, 90, 95)},
     "JPEG, tables as they come": {"qualities": (5, 8, 12, 18, 26, 36, 48, 60, 72, 82, 90, 95), "optimize": False},

@@ -104,7 +104,8 @@ def source(method: str) -> Source:
 def answers(model: Estimator, X: Any) -> dict[str, Any]:
     """What the method says to X, verb by verb, as values that == compares bit for bit."""
     if model.method == "compressor":  # of single pictures
-        return {"file": [(file := model.compress(picture)).hex() for picture in X], "back": plain(model.decompress(file))}
+        files = [model.compress(picture) for picture in X]
+        return {"files": [file.hex() for file in files], "back": plain([model.decompress(file) for file in files])}
     return {verb: plain(getattr(model, verb)(X)) for verb in facts(model.method).verbs if hasattr(model, verb)}
 
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import load_wine
 from sklearn.decomposition import PCA
 
-from twofold.measure.latents import continuity, neighbours_kept, pca_error, pca_errors, trustworthiness
+from twofold.measure.latents import continuity, nearness, neighbours_kept, pca_error, pca_errors, trustworthiness
 
 X = (load_wine().data - load_wine().data.mean(0)) / load_wine().data.std(0)
 
@@ -49,3 +49,13 @@ def test_more_components_than_there_are_change_nothing():
     errors = pca_errors(X[:5], X[5:], 9)
     assert errors.shape == (9,)
     assert errors[8] == errors[5] == pytest.approx(errors[4])
+
+
+def test_nearness_is_told_beside_pca_of_at_most_2000_rows_and_at_least_30():
+    noise, many = np.random.default_rng(0).normal(size=(len(X), 2)), np.random.default_rng(0).normal(size=(2100, 3))
+    measures = {measure.name: measure for measure in nearness("the map", X, X, noise)}
+    assert list(measures) == ["trustworthiness of the map", "continuity of the map", "neighbours kept of the map"]
+    assert measures["trustworthiness of the map"].value == 1.0
+    assert measures["continuity of the map"].baselines == (("PCA", continuity(X, noise)),)
+    assert nearness("the map", X[:29], X[:29], noise[:29]) == []
+    assert nearness("all", many, many[:, :2], many[:, :2])[0].value == trustworthiness(many[:2000], many[:2000, :2])

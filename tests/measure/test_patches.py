@@ -28,9 +28,11 @@ def test_evidence_is_minus_log_p_of_each_map_whatever_its_scale(evidence):
 
 def test_the_map_that_sees_the_forgeries_is_trusted(evidence):
     forged = torch.stack([MapEvidence.raw(one) for one in maps(50, blot=6.0)])
-    assert evidence.learn_weights({"blots": forged}) > 0.95
+    assert evidence.learn_weights({"blots": forged}, [range(4)]) > 0.95
     weights = dict(zip(evidence_names(["first", "second"]), evidence.weight_E.tolist(), strict=True))
     assert weights["first, strangest spot"] > 0.95 and sum(weights.values()) == pytest.approx(1)
+    evidence.learn_weights({"blots": forged}, [range(2), range(2, 4)])
+    assert evidence.weight_E.view(2, 2).sum(1).tolist() == pytest.approx([0.5, 0.5])
 
 
 def test_the_strangest_spot_is_named_in_pixels_of_the_picture(evidence):

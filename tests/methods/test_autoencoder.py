@@ -204,10 +204,10 @@ def test_saved_and_loaded_answers_are_the_same(tmp_path, table):
 
 
 def test_rows_mapped_from_disk_are_learned_from(tmp_path):
-    from twofold.methods.autoencoder import _split
+    from twofold.core.splits import hold_out
 
     mapped = np.memmap(tmp_path / "x", np.float32, "w+", shape=(200, 4))
-    kept, held_out = _split((mapped, np.zeros((200, 0), np.int64)), 4, 0)
+    kept, held_out = hold_out((mapped, np.zeros((200, 0), np.int64)), 4, 0)
     assert isinstance(kept[0], np.memmap) and len(kept[0]) == len(kept[1]) == 180
     assert len(held_out[0]) == 20
 

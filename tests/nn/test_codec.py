@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.datasets import load_sample_image
 
-from twofold.nn.codec import N_LEVELS, Codec, anchor_weights, step_size
+from twofold.nn.codec import BLOCK, N_LEVELS, Codec, anchor_weights, rounded, step_size
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +51,25 @@ def test_anchors_share_a_level_in_exact_sixteenths():
     weight_BA = anchor_weights(torch.arange(N_LEVELS + 1))
     assert torch.equal(weight_BA * 16, (weight_BA * 16).round())
     assert torch.equal(weight_BA.sum(1), torch.ones(N_LEVELS + 1))
+
+
+def test_small_latents_are_rounded_to_nought_and_the_gradient_passes():
+    latent_1CHW = torch.tensor([0.55, -0.55, 0.65, 1.53, -1.6, 20.2]).expand(5, 6).reshape(1, 5, 6, 1).requires_grad_()
+    whole_1CHW = rounded(latent_1CHW)
+    # the three means are only rounded
+    assert whole_1CHW[0, 0, :, 0].tolist() == [1, -1, 1, 2, -2, 20]
+    assert whole_1CHW[0, 4, :, 0].tolist() == [0, 0, 1, 1, -2, 20]
+    assert torch.equal(torch.autograd.grad(whole_1CHW.sum(), latent_1CHW)[0], torch.ones(1, 5, 6, 1))
+
+
+def test_pixels_depend_on_no_block_beyond_the_margin(codec):
+    moved = Codec(dim=16, depth=1)
+    with torch.no_grad():
+        for parameter in moved.parameters():
+            parameter.normal_(std=0.1)
+    latent_1CHW, level_1 = torch.zeros(1, 192, 41, 3), torch.tensor([9])
+    before = moved.synthesise(latent_1CHW, level_1)
+    latent_1CHW[:, :, 20] = 3
+    is_changed_H = (moved.synthesise(latent_1CHW, level_1) != before).any(3).any(1)[0].reshape(41, BLOCK).any(1)
+    first, last = is_changed_H.nonzero().flatten()[[0, -1]].tolist()
+    assert 20 - moved.margin <= first < 20 < last <= 20 + moved.margin

@@ -28,7 +28,7 @@ def test_a_layout_comes_back_from_its_header():
 def test_a_place_is_found_again_within_its_margin():
     blocks_HW = np.arange(60 * 70).reshape(60, 70)
     place = (slice(20, 31), slice(0, 9))
-    wide, inner = with_margin(place, (60, 70))
+    wide, inner = with_margin(place, (60, 70), 16)
     assert np.array_equal(blocks_HW[wide][inner], blocks_HW[place])
     assert wide == (slice(4, 47), slice(0, 25)) and in_pixels(place) == (slice(160, 248), slice(0, 72))
 

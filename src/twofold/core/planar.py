@@ -17,7 +17,7 @@ from twofold.core.learner import Learner
 from twofold.core.loop import Plan, Progress, train
 from twofold.nn.planar import PlanarNetwork, neighbour_loss, start_from_plane
 
-__all__ = ["MAP_ROWS", "PlanarLearner", "plan_map", "start_map", "train_in_turn"]
+__all__ = ["LEAST_ROWS", "MAP_ROWS", "PlanarLearner", "plan_map", "start_map", "train_in_turn"]
 
 MAP_ROWS, LEAST_ROWS = 10_000, 12  # to learn a map from
 MOST_STEPS = 1000
@@ -33,14 +33,18 @@ class PlanarLearner(Learner):
         super().__init__()
         self.network = network
 
-    def loss(self, feature_BD: Tensor, target_BT: Tensor) -> dict[str, Tensor]:
-        """How unlikely true neighbours are in the plane, and the squared error of the way back over the variance."""
-        # half precision would mistake neighbours
-        with torch.autocast(feature_BD.device.type, enabled=False):
-            return self._loss(self.network.standard(feature_BD), target_BT)
+    def loss(self, *batch: Tensor) -> dict[str, Tensor]:
+        """How unlikely true neighbours are in the plane, and the squared error of the way back over the variance.
 
-    def _loss(self, standard_BD: Tensor, target_BT: Tensor) -> dict[str, Tensor]:
+        Of features (B, D) and targets (B, T).
+        """
+        # half precision would mistake neighbours
+        with torch.autocast(batch[0].device.type, enabled=False):
+            return self._loss(*batch)
+
+    def _loss(self, feature_BD: Tensor, target_BT: Tensor) -> dict[str, Tensor]:
         network = self.network
+        standard_BD = network.standard(feature_BD)
         point_B2 = network.encode_standard(standard_BD + network.noise * self.normal(*standard_BD.shape))
         # the way back must not bend the map
         rebuilt_BT = network.decode_standard(point_B2.detach())
@@ -67,14 +71,14 @@ def start_map(feature_ND: Tensor, target_NT: Tensor, seed: int, device: torch.de
         return PlanarLearner(start_from_plane(feature_ND, target_NT, seed)).to(device)
 
 
-def plan_map(plan: Plan, n_steps: int | None, n_rows: int) -> tuple[Plan, Plan]:
-    """The plans of a training and of the map after it, which takes as many steps by default, at most 1,000.
+def plan_map(plan: Plan, map_steps: int | None, n_steps: int | None, n_rows: int) -> tuple[Plan, Plan]:
+    """The plans of a training and of the map after it: 1,000 steps, or as few as were asked for.
 
     Of the minutes the map gets a third; too few rows get no training.
     """
-    if n_steps is None:
-        n_steps = min(MOST_STEPS, plan.n_steps or MOST_STEPS)
-    n_steps = n_steps if n_rows >= LEAST_ROWS else 0
+    if map_steps is None:
+        map_steps = min(MOST_STEPS, n_steps or MOST_STEPS)
+    n_steps = map_steps if n_rows >= LEAST_ROWS else 0
     minutes = plan.minutes or 0.0
     third = minutes / 3 if n_steps else 0.0
     first = replace(plan, minutes=minutes - third or None)

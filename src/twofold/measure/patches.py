@@ -18,7 +18,7 @@ __all__ = ["MapEvidence", "Spot", "evidence_names", "worst_spot"]
 
 TOP = 0.002  # share of the cells that make the strangest spot
 N_CELLS = 4000
-SHARPNESS = 4.0  # how strongly better evidence is preferred
+SHARPNESS = 2.0  # how strongly better evidence is preferred
 LEAST_WEIGHT = 0.03
 
 
@@ -85,8 +85,12 @@ class MapEvidence:
         """-log p of each kind (B, E)."""
         return torch.stack([scale(raw_B.contiguous()) for scale, raw_B in zip(self.scales, raw_BE.T, strict=True)], 1)
 
-    def learn_weights(self, forged: Mapping[str, Tensor]) -> float:
+    def learn_weights(self, forged: Mapping[str, Tensor], groups: Sequence[Sequence[int]]) -> float:
         """Trust each kind as it tells held-out pictures from forged ones, raw evidence (M, E) by what was forged.
+
+        Parameters
+        ----------
+        groups : kinds that are compared with each other; all groups together are trusted alike.
 
         Returns
         -------
@@ -98,9 +102,11 @@ class MapEvidence:
             for forged_ME in forged_FME
         ], dtype=torch.float64)  # fmt: skip
         odds_E = torch.log((auroc_FE + 0.01) / (1.01 - auroc_FE)).mean(0)
-        weight_E = torch.softmax(SHARPNESS * odds_E, 0)
-        weight_E[weight_E < LEAST_WEIGHT] = 0.0
-        self.weight_E = weight_E / weight_E.sum()
+        self.weight_E = torch.zeros_like(odds_E)
+        for group in groups:
+            share_G = torch.softmax(SHARPNESS * odds_E[list(group)], 0)
+            share_G[share_G < LEAST_WEIGHT] = 0.0
+            self.weight_E[list(group)] = share_G / share_G.sum() / len(groups)
         return auroc(self.normal_HE @ self.weight_E, torch.cat(forged_FME) @ self.weight_E)
 
     def heat(self, maps: Sequence[Tensor]) -> Tensor:

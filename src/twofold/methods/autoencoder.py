@@ -10,7 +10,6 @@ R = N_CUTS * B, D width, O outputs. The networks are in nn/ordered.py, the convo
 is a tuple of tensors: numbers and categories, or pixels.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -30,8 +29,9 @@ from twofold.core.estimator import Estimator, seeded
 from twofold.core.learner import Learner
 from twofold.core.loop import Progress, train
 from twofold.core.pictures import PictureRows
-from twofold.core.planar import MAP_ROWS, PlanarLearner, plan_map, start_map, train_in_turn
+from twofold.core.planar import MAP_ROWS, plan_map, start_map, train_in_turn
 from twofold.core.rows import TableRows
+from twofold.core.splits import hold_out
 from twofold.data.pictures import holds_pictures
 from twofold.errors import DataError, SettingError
 from twofold.measure.latents import nearness
@@ -46,7 +46,6 @@ DROPOUT = 0.1
 GATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 PCA_CELLS, LEAST_PCA_ROWS = 20_000_000, 300  # from how many the start is computed
 ROWS_AT_ONCE, CELLS_AT_ONCE = 2048, 4_000_000
-HELD_OUT_CELLS = 1_000_000
 FAR = 3.0  # standard deviations: a cell farther off than that is no farther away on the map
 CUTS = (1, 2, 4, 8, 16, 32, 64, 128)  # numbers of latents that a report shows
 
@@ -155,7 +154,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     depth: int = 2
     """Blocks in each network: more can bend further, and take longer."""
     map_steps: int | None = None
-    """Updates of the 2-D map: more keep more neighbours; 0 leaves it PCA's plane (None: as many as steps, to 1,000)."""
+    """Updates of the 2-D map: more keep more neighbours; 0 leaves it PCA's plane (None: 1,000, or n_steps if fewer)."""
     image_size: int | None = None
     """Side that pictures are brought to, 8 to 256: larger shows finer detail, and takes longer (None: 64 at most)."""
     kinds: dict[str, str] | None = None
@@ -187,8 +186,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         rows, data = (PictureRows if holds_pictures(X) else TableRows).learn(self, X)
         n_steps = int(np.clip(20 * len(data[0]) ** 0.5, 100, 10_000))
         plan = self._plan(n_steps, interval=max(1, (self.n_steps or n_steps) // 10))
-        kept, held_out = _split(data, self.latent_dim, self.seed)
-        plan, map_plan = plan_map(plan, self.map_steps, len(data[0]))
+        kept, held_out = hold_out(data, self.latent_dim, self.seed)
+        plan, map_plan = plan_map(plan, self.map_steps, self.n_steps, len(data[0]))
         learner, place = (
             self._start(rows, kept, is_judged=held_out is not None),
             None if folder is None else Path(folder),
@@ -282,7 +281,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
     @torch.inference_mode()
     def map(self, X: Any) -> np.ndarray:
-        """Points in the plane, (N, 2), in which rows that are near stay near; the same for a row in any company."""
+        """Points in the plane, (N, 2), in which rows that are near stay near; new rows are placed among the old."""
         check_is_fitted(self, "network_")
         return torch.cat([self.map_.encode(self._features(*batch)) for batch in self._batches(X)]).double().numpy()
 
@@ -399,19 +398,3 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         self._finish(network, rows)
         self._finish_map(planar)
         self.n_iter_ = learned["n_iter"]
-
-
-def _split(
-    data: tuple[np.ndarray, ...], latent_dim: int, seed: int
-) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...] | None]:
-    """A tenth of the rows, 1,000 at most, held out to judge by; none of fewer than 40."""
-    N = len(data[0])
-    if N < 40:
-        return data, None
-    most = min(1000, 32_000 // latent_dim, HELD_OUT_CELLS // max(1, math.prod(data[0].shape[1:])))
-    n_held = int(np.clip(N // 10, 10, max(most, 100 if data[0].ndim == 2 else 10)))
-    if isinstance(data[0], np.memmap):
-        # rows mapped from disk stay there: the last ones are taken
-        return tuple(array[:-n_held] for array in data), tuple(array[-n_held:] for array in data)
-    order = np.random.default_rng(seed).permutation(N)
-    return tuple(array[order[n_held:]] for array in data), tuple(array[order[:n_held]] for array in data)

@@ -1,9 +1,9 @@
 """Compressor: pictures as small files, by networks that learned what pictures are like.
 
-Pixels become block cosines, changed by a network, rounded, foreseen by context networks from those already told, and
-written by a range coder; another network makes pixels of them again, without blocks. All of it learns by one loss: bits
-plus error. What decides the bytes is computed in whole numbers (nn/fixed_point.py), so a file decodes to the same
-latents on every machine; and one model writes all qualities.
+Pixels become block cosines, which are rounded, foreseen by context networks from those already told, and written by a
+range coder; networks make pixels of them again, without blocks. All of it learns by one loss: bits plus error. What
+decides the bytes is computed in whole numbers (nn/fixed_point.py), so a file decodes to the same latents on every
+machine; and one model writes all qualities.
 
 Balle et al. 2018, Variational image compression with a scale hyperprior, https://arxiv.org/abs/1802.01436; the
 networks, and what else they stand on, are in nn/codec.py and nn/contexts.py.
@@ -31,7 +31,7 @@ from twofold.data.pictures import Pictures, open_pictures
 from twofold.errors import DataError, SettingError
 from twofold.measure.rates import bd_rate, beside_jpeg, bits_per_pixel, pillow_curve, psnr
 from twofold.measure.report import Measure
-from twofold.nn.codec import BLOCK, N_COEFFICIENTS, N_LEVELS, Codec, anchor_weights, step_size
+from twofold.nn.codec import BLOCK, N_COEFFICIENTS, N_LEVELS, Codec, anchor_weights, rounded, step_size
 from twofold.nn.contexts import Contexts, bits
 from twofold.nn.fixed_point import FixedContexts
 from twofold.nn.latent_coding import LatentCoder
@@ -42,7 +42,7 @@ from twofold.nn.tables import Tables
 __all__ = ["Compressor", "RateDistortion"]
 
 PRICE = 0.1  # of a bit, in squared rounding steps; at fine steps theory says ln(2) / 6
-CHOICE_PRICE = 0.06  # the same for the choice of whole numbers when a file is written
+CHOICE_PRICE = 0.07  # the same for the choice of whole numbers when a file is written
 N_EXAMPLES = 12  # windows by which the tables are shaped
 QUALITIES = (5, 20, 35, 50, 65, 80, 95)  # of a curve
 REPORTED = (1, 3, 5)  # of those
@@ -77,24 +77,17 @@ class RateDistortion(Learner):
     def costs(self, pixel_B3YX: Tensor, level_B: Tensor) -> tuple[Tensor, Tensor]:
         """Bits, and squared error summed over colours, of a pixel (B)."""
         n_pixels = pixel_B3YX.shape[2] * pixel_B3YX.shape[3]
-        half = torch.autocast(pixel_B3YX.device.type, torch.bfloat16, enabled=self.uses_bfloat16)
-        with half:
-            latent_BCHW = self.codec.analyse(pixel_B3YX, level_B)
-        # rounded forwards, as if not rounded backwards
-        rounded_BCHW = latent_BCHW + (latent_BCHW.round() - latent_BCHW).detach()
+        latent_BCHW = rounded(self.codec.analyse(pixel_B3YX, level_B))
         bits_B = torch.zeros_like(level_B)
-        for told in self.contexts(rounded_BCHW, anchor_weights(level_B)):
-            value_BGS = rounded_BCHW[:, told.channels][:, :, told.place_HW]
+        for told in self.contexts(latent_BCHW, anchor_weights(level_B)):
+            value_BGS = latent_BCHW[:, told.channels][:, :, told.place_HW]
             bits_B = bits_B + bits(value_BGS, told.centre_BGS, told.spread_BGS).sum((1, 2))
-        with half:
-            back_B3YX = self.codec.synthesise(rounded_BCHW, level_B)
+        with torch.autocast(pixel_B3YX.device.type, torch.bfloat16, enabled=self.uses_bfloat16):
+            back_B3YX = self.codec.synthesise(latent_BCHW, level_B)
         return bits_B / n_pixels, (back_B3YX - pixel_B3YX).square().sum((1, 2, 3)) / n_pixels
 
     def configure(self) -> dict[str, torch.optim.Optimizer]:
-        """Muon for the convolutions of the transforms, AdamW for all else.
-
-        The context networks begin from nothing and learn faster than the transforms, which begin well.
-        """
+        """Muon for the convolutions of the way back, AdamW for all else; the context networks learn fastest."""
         rate = self.learning_rate
         convolutions = [p for p in self.codec.parameters() if p.ndim == 4]
         groups = [
@@ -191,6 +184,7 @@ class Compressor(Estimator):
             self.n_iter_ = learner.n_updates
 
     def _check(self) -> None:
+        self._check_settings()
         for name, low in (("dim", 8), ("depth", 1), ("context_dim", 8), ("patch", 32), ("shrink", 1)):
             if not getattr(self, name) >= low:
                 raise SettingError(f"{name} is {getattr(self, name)!r}; it must be at least {low}. Give a larger one.")
@@ -265,10 +259,8 @@ class Compressor(Estimator):
         return pack({"kind": "picture", "run": run or "", "model": self.name(), **layout.header()}, chunks)
 
     def _encoded(self, pixel_13YX: Tensor, place: Place, layout: Layout) -> bytes:
-        wide, inner = with_margin(place, layout.shape)
-        seen_13YX = pixel_13YX[(slice(None), slice(None), *in_pixels(wide))]
-        latent_1CHW = self.codec_.analyse(seen_13YX, torch.tensor([layout.level]))
-        wanted_CHW = latent_1CHW[0][(slice(None), *inner)]
+        part_13YX = pixel_13YX[(slice(None), slice(None), *in_pixels(place))]
+        wanted_CHW = self.codec_.analyse(part_13YX, torch.tensor([layout.level]))[0]
         return self.coder_.encode(wanted_CHW, layout.level, self._has(layout), price=CHOICE_PRICE)[0]
 
     @torch.inference_mode()
@@ -284,7 +276,7 @@ class Compressor(Estimator):
         height, width, n_channels = layout.size
         picture_YXC = np.empty((layout.shape[0] * BLOCK, layout.shape[1] * BLOCK, n_channels), np.uint8)
         for place in layout.tiles():
-            wide, inner = with_margin(place, layout.shape)
+            wide, inner = with_margin(place, layout.shape, self.codec_.margin)
             seen_1CHW = latent_CHW[(slice(None), *wide)][None].float()
             pixel_13YX = self.codec_.synthesise(seen_1CHW, torch.tensor([layout.level]))
             part_3YX = pixel_13YX[0][(slice(None), *in_pixels(inner))] + 128
@@ -363,8 +355,8 @@ class Compressor(Estimator):
             part, name = key.split(".", 1)
             parts[part][name] = value
         # sizes from the weights: a spoilt config.json must not ask for more
-        depth = sum(name.startswith("analysis.") and name.endswith("inner.bias") for name in parts["codec"])
-        codec = Codec(len(parts["codec"]["analysis.first.bias"]), depth)
+        depth = sum(name.startswith("synthesis.") and name.endswith("inner.bias") for name in parts["codec"])
+        codec = Codec(len(parts["codec"]["synthesis.first.bias"]), depth)
         contexts = FixedContexts(len(parts["contexts"]["priors.0.layers.0.weight"]))
         codec.load_state_dict(parts["codec"])
         contexts.load_state_dict(parts["contexts"])

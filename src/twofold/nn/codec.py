@@ -1,14 +1,15 @@
-"""Networks of a picture codec that starts as a block transform (DCT) and learns what that misses.
+"""A picture codec that starts as a block transform (cosines) and learns to open what was rounded.
 
 Pixels become orthonormal 8 x 8 cosine coefficients of orthonormal colours, so that an error in a coefficient is the
-same error in the pixels, and at the first step this already is a codec. Residual networks around it learn the rest:
-one before the rounding, one after it, and one on the pixels that removes the blocks. One model serves all qualities:
-step sizes and the gains inside each block go by a continuous quality.
+same error in the pixels, and at the first step this already is a codec. What is learned: the rounding steps, and the
+way back, by a network on the blocks' latents and one on the pixels, which takes away the blocks and what rounding
+spoiled. One model serves all qualities: steps, and the gains inside the networks, go by a continuous quality.
 
-Balle et al. 2018, https://arxiv.org/abs/1802.01436 (learned transforms, rate and distortion as one loss); Cui et al.
-2021, https://arxiv.org/abs/2003.02012 (gain units: one model for many rates).
+Esser et al. 2020, Learned step size quantization, https://arxiv.org/abs/1902.08153; Zhang et al. 2017, Beyond a
+Gaussian denoiser, https://arxiv.org/abs/1608.03981 (networks that mend JPEG); Cui et al. 2021,
+https://arxiv.org/abs/2003.02012 (gain units: one model for many rates).
 Dimension key: B pictures, C = 192 coefficients of a block, H and W blocks down and across, D width, A anchors of
-the quality, N blocks of all pictures.
+the quality.
 """
 
 import math
@@ -17,14 +18,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["BLOCK", "N_COEFFICIENTS", "N_LEVELS", "Codec", "anchor_weights", "step_size"]
+__all__ = ["BLOCK", "N_COEFFICIENTS", "N_LEVELS", "Codec", "anchor_weights", "rounded", "step_size"]
 
 BLOCK = 8  # pixels
 N_COEFFICIENTS = 3 * BLOCK**2
 N_ANCHORS = 5
 N_LEVELS = 64  # qualities go from 0 to this, the finest
 FINEST, RANGE = 3.3, 4.2  # log2 of the finest step, and how many octaves lie between it and the coarsest
-POST_DIM = 32  # width at half the resolution
+DEAD_ZONE = (0.6, 0.54)  # from which part of a step on a latent is rounded up: to 1, and beyond
 CAUTION = 0.1  # on what the networks add: their first steps must not undo the start
 HANDED = 20  # channels that the synthesis hands up to it
 
@@ -38,6 +39,15 @@ def anchor_weights(level_B: Tensor) -> Tensor:
 def step_size(level_B: Tensor) -> Tensor:
     """The nominal rounding step at a level, in grey values (B)."""
     return torch.exp2(FINEST + RANGE * (1 - level_B.float() / N_LEVELS))
+
+
+def rounded(latent_BCHW: Tensor) -> Tensor:
+    """About what an encoder chooses: whole numbers, small ones rather 0; backwards as if nothing had happened."""
+    size_BCHW = latent_BCHW.detach().abs()
+    threshold_BCHW = torch.where(size_BCHW < 1, *DEAD_ZONE)
+    threshold_BCHW[:, :3] = 0.5
+    whole_BCHW = latent_BCHW.detach().sign() * (size_BCHW + 1 - threshold_BCHW).floor()
+    return latent_BCHW + (whole_BCHW - latent_BCHW).detach()
 
 
 class Blocks(nn.Module):
@@ -112,6 +122,11 @@ class Codec(nn.Module):
     """Pixels to latents before rounding, and rounded latents to pixels.
 
     A latent counts steps: 1 is one rounding step of its coefficient at this quality.
+
+    Parameters
+    ----------
+    dim : width on the blocks; half of it at half the pixels' resolution.
+    depth : blocks of the network on latents; the one on pixels has one more.
     """
 
     def __init__(self, dim: int = 128, depth: int = 2):
@@ -120,11 +135,16 @@ class Codec(nn.Module):
         self.blocks = Blocks()
         self.register_buffer("spread_C11", torch.ones(C, 1, 1))
         self.finer_AC = nn.Parameter(torch.zeros(N_ANCHORS, C))
-        self.analysis = Trunk(C, dim, depth, C)
-        self.synthesis = Trunk(2 * C, dim, depth + 1, C + 16 * HANDED)
-        self.post = Trunk(12 + HANDED, POST_DIM, depth, 12)
+        self.synthesis = Trunk(2 * C, dim, depth, C + 16 * HANDED)
+        self.post = Trunk(12 + HANDED, dim // 2, depth + 1, 12)
         # the post-network must hear of the blocks from the start
         nn.init.normal_(self.synthesis.last.weight[C:], std=0.1)
+
+    @property
+    def margin(self) -> int:
+        """How many blocks around a block its pixels depend on."""
+        on_blocks, on_halves = (2 * len(trunk.blocks) + 2 for trunk in (self.synthesis, self.post))
+        return on_blocks + -(-on_halves // (BLOCK // 2))
 
     @torch.no_grad()
     def start(self, pixel_B3YX: Tensor) -> Tensor:
@@ -146,10 +166,7 @@ class Codec(nn.Module):
 
     def analyse(self, pixel_B3YX: Tensor, level_B: Tensor) -> Tensor:
         """Latents before rounding (B, C, H, W), of pixels -128..127 whose sides are multiples of 8."""
-        with torch.autocast(pixel_B3YX.device.type, enabled=False):
-            coefficient_BCHW = self.blocks(pixel_B3YX)
-        change_BCHW = self.analysis(coefficient_BCHW / self.spread_C11, anchor_weights(level_B))
-        return coefficient_BCHW / self.steps(level_B) + change_BCHW.float()
+        return self.blocks(pixel_B3YX) / self.steps(level_B)
 
     def synthesise(self, latent_BCHW: Tensor, level_B: Tensor) -> Tensor:
         """Pixels around 0 (B, 3, 8H, 8W), of rounded latents."""

@@ -150,8 +150,8 @@ FILLS: dict[str, Callable[[Tensor, Tensor, Tensor, Numbers], Tensor]] = {
 }  # fmt: skip
 # twice the pieces: they are as many as there are pictures
 LEARNT = ("pasted", "pasted", "shaded", "flat", "blurred")
-TRIED = ("warped", "grainy", "faded", "pasted", "shaded", "flat", "blurred")
-"""On which witnesses are tried: also such as no network has learned from."""
+TRIED = ("warped", "grainy", "faded")
+"""What no network has learned from, for trials."""
 
 
 def _mean(picture_BCHW: Tensor, mask_B1HW: Tensor) -> Tensor:

@@ -19,7 +19,6 @@ from twofold.nn.codec import BLOCK, N_LEVELS
 __all__ = ["Layout", "Place", "centred", "in_pixels", "turned", "with_margin"]
 
 TILE = 96  # blocks, at most, down and across
-MARGIN = 16  # blocks around a tile that its pixels and latents depend on
 
 Place = tuple[slice, slice]  # rows and columns
 
@@ -87,9 +86,9 @@ def turned(patch_BYXC: Tensor, is_flipped_B2: Tensor) -> Tensor:
     return pixel_B3YX.contiguous(memory_format=torch.channels_last)
 
 
-def with_margin(place: Place, shape: tuple[int, int]) -> tuple[Place, Place]:
-    """A place with the blocks around it, and where it lies in that."""
-    wide = [slice(max(0, s.start - MARGIN), min(n, s.stop + MARGIN)) for s, n in zip(place, shape, strict=True)]
+def with_margin(place: Place, shape: tuple[int, int], margin: int) -> tuple[Place, Place]:
+    """A place with the blocks around it, as far as there are any, and where it lies in that."""
+    wide = [slice(max(0, s.start - margin), min(n, s.stop + margin)) for s, n in zip(place, shape, strict=True)]
     inner = [slice(s.start - w.start, s.stop - w.start) for s, w in zip(place, wide, strict=True)]
     return (wide[0], wide[1]), (inner[0], inner[1])
 

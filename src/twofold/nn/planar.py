@@ -33,16 +33,26 @@ class PlanarNetwork(nn.Module):
     (torch.Size([4, 2]), torch.Size([4, 3]))
     """
 
+    centre_D: Tensor
+    axis_2D: Tensor
+    spread: Tensor
+    noise: Tensor
+    target_T: Tensor
+    target_spread: Tensor
+
     def __init__(self, n_features: int, n_targets: int):
         super().__init__()
         self.encoder = ResidualMLP(n_features, 2, DIM, DEPTH)
+        # a map that is moved is as good: the gradient would be rounding errors, which Adam makes steps of
+        for layer in (self.encoder.norms[-1], self.encoder.last):
+            layer.bias.requires_grad_(False)
         self.decoder = ResidualMLP(2 + 4 * len(WAVES), n_targets, DIM, DEPTH_BACK)
         self.slope = nn.Linear(2, n_targets)
-        for name, shape in {
-            "centre_D": (n_features,), "axis_2D": (2, n_features), "spread": (), "noise": (),
-            "target_T": (n_targets,), "target_spread": (),
-        }.items():  # fmt: skip
-            self.register_buffer(name, torch.zeros(shape))
+        for name in ("spread", "noise", "target_spread"):
+            self.register_buffer(name, torch.ones(()))
+        self.register_buffer("centre_D", torch.zeros(n_features))
+        self.register_buffer("axis_2D", torch.zeros(2, n_features))
+        self.register_buffer("target_T", torch.zeros(n_targets))
 
     def standard(self, feature_BD: Tensor) -> Tensor:
         """The features from their mean, in units of their common spread."""

@@ -3,7 +3,7 @@
 One small network learns to mark defects that were forged in normal pictures, and to paint what was there before. Its
 features, raw pixels and, if given, a network with borrowed weights describe patches; a bounded memory keeps those of
 normal pictures. Each gives a map of where a picture is strange. How far to trust each is told, without labels, by
-forgeries of which some kinds were never learnt from; held-out pictures set the scale and the alarm.
+kinds of forgeries that were never learnt from; held-out pictures set the scale and the alarm.
 
 Zavrtanik et al. 2021 (DRAEM), https://arxiv.org/abs/2108.07610; Roth et al. 2022 (PatchCore),
 https://arxiv.org/abs/2106.08265; Vovk et al. 2005 (conformal p-values).
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from twofold.core.batches import Picked
 from twofold.core.device import choose_device, is_half_quicker
 from twofold.core.estimator import seeded
 from twofold.core.learner import Learner
@@ -38,8 +39,9 @@ __all__ = ["PictureJudge"]
 
 N_STEPS = 6000
 MAX_HELD_OUT, N_STRETCHES = 200, 40
+MAX_KEPT, MAX_BANK = 4000, 1000  # pictures compared with others, and pasted from
 MAX_PATCHES, N_CANDIDATES = 8000, 40_000
-N_FORGED = 40  # of each kind
+N_FORGED = 80  # of each kind
 WHY = {
     "forged defects": "it looks like a defect",
     "repair": "not what its surroundings lead to expect",
@@ -58,7 +60,7 @@ class PictureJudge:
 
     # ---- learning --------------------------------------------------------------------------------
 
-    def prepare(self, detector: Any, X: Any) -> tuple[Learner, tuple[np.ndarray]]:
+    def prepare(self, detector: Any, X: Any) -> tuple[Learner, tuple[Picked]]:
         """What is to be trained, on which pictures; `n_steps` and `batch_size` are what suits them."""
         pictures = open_pictures(X)
         if not len(pictures):
@@ -68,43 +70,47 @@ class PictureJudge:
         self.n_patches = min(detector.n_references, MAX_PATCHES)
         self.borrowed = None if detector.features is None else BorrowedNetwork.from_file(detector.features)
         self.pixel_NSSC = self._resized(pictures)
-        is_normal = detector.normal_only or (pictures.labels is not None and set(pictures.labels) <= NORMAL)
-        self._split(0.0 if is_normal else detector.trim)
-        self.hash_N = _hashes(pictures)[self.learnt]
-        device = choose_device(detector.device)
-        is_half = detector.precision == "bfloat16" or (detector.precision == "auto" and is_half_quicker(device))
-        learnt_NSSC = self.pixel_NSSC[self.learnt]
-        with seeded(self.seed):
-            network = DefectNetwork(self.channels, max(4, detector.dim // 4), detector.depth)
-        learner = DefectMarker(network, torch.from_numpy(learnt_NSSC[:1000].copy()), is_half)
+        is_normal = detector.normal_only or _are_called_normal(pictures)
+        rest = self._split(0.0 if is_normal else detector.trim)
+        self.hash_N = _hashes(pictures)[self.kept]
+        learnt = np.concatenate([self.kept, rest])
+        learner = DefectMarker(self._network(detector), self._bank(learnt), _is_half(detector))
         learner.learning_rate = detector.learning_rate / 3
-        return learner.to(memory_format=torch.channels_last), (learnt_NSSC,)
+        return learner.to(memory_format=torch.channels_last), (Picked(self.pixel_NSSC, learnt),)
 
     def _resized(self, pictures: Pictures) -> np.ndarray:
         return pictures.resized(self.size, channels=self.channels, fit="stretch")
 
-    def _split(self, trim: float) -> None:
-        """Which pictures are held out, learnt from, or left out as too lonely."""
+    def _network(self, detector: Any) -> DefectNetwork:
+        with seeded(self.seed):
+            return DefectNetwork(self.channels, max(4, detector.dim // 4), detector.depth)
+
+    def _bank(self, learnt: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.array(self.pixel_NSSC[learnt[:MAX_BANK]]))
+
+    def _split(self, trim: float) -> np.ndarray:
+        """Which pictures are held out, kept for their patches, or too lonely; the rest, which is only learnt from."""
         n, rng = len(self.pixel_NSSC), np.random.default_rng(self.seed)
-        order = np.arange(n)
-        self.lonely = order[:0]
-        if trim and n >= 10:
-            is_lonely = self._loneliest(trim)
+        order = rng.permutation(n) if n > MAX_KEPT else np.arange(n)
+        order, rest, self.lonely = np.sort(order[:MAX_KEPT]), order[MAX_KEPT:], order[:0]
+        if trim and len(order) >= 10:
+            is_lonely = self._loneliest(order, trim)
             self.lonely, order = order[is_lonely], order[~is_lonely]
         # in stretches: pictures side by side are often frames of one film, and no test of each other
         stretches = np.array_split(order, min(len(order), N_STRETCHES))
         order = np.concatenate([stretches[i] for i in rng.permutation(len(stretches))])
         n_held_out = max(1, min(MAX_HELD_OUT, max(len(order) // 4, min(len(order) // 2, 30))))
-        self.held_out, self.learnt = order[:n_held_out], order[n_held_out:] if len(order) > 1 else order
+        self.held_out, self.kept = order[:n_held_out], order[n_held_out:] if len(order) > 1 else order
+        return rest
 
     @torch.inference_mode()
-    def _loneliest(self, trim: float) -> np.ndarray:
-        """The share of the pictures (N booleans) whose patches are least like those of the others."""
+    def _loneliest(self, rows: np.ndarray, trim: float) -> np.ndarray:
+        """The share of these pictures (booleans) whose patches are least like those of the others."""
         describe = self._raw if self.borrowed is None else self._borrowed
-        generator, rows = torch.Generator().manual_seed(self.seed), np.arange(len(self.pixel_NSSC))
+        generator = torch.Generator().manual_seed(self.seed)
         patch_PD, owner_P = self._candidates(describe, rows, self.n_patches, generator)
         memory = PatchMemory.keep(patch_PD, owner_P, len(patch_PD), generator)
-        maps = [[memory.distances(describe(self._picture(row))[0], row)[None]] for row in rows]
+        maps = [[memory.distances(describe(self._picture(row))[0], own)[None]] for own, row in enumerate(rows)]
         raw_NE = torch.stack([MapEvidence.raw(of_one) for of_one in maps])
         score_N = sum(EvidenceScale(raw_N.contiguous())(raw_N.contiguous()) for raw_N in raw_NE.T)
         is_lonely = np.zeros(len(rows), dtype=bool)
@@ -118,13 +124,14 @@ class PictureJudge:
         self._adopt(learner.network)
         self.memories = {}
         for name, describe in self._describers().items():
-            patch_PD, owner_P = self._candidates(describe, self.learnt, N_CANDIDATES, generator)
+            patch_PD, owner_P = self._candidates(describe, self.kept, N_CANDIDATES, generator)
             self.memories[name] = PatchMemory.keep(patch_PD, owner_P, self.n_patches, generator)
-        colour_NC = self.pixel_NSSC[self.learnt].mean((1, 2), dtype=np.float64)
+        colour_NC = self.pixel_NSSC[self.kept].mean((1, 2), dtype=np.float64)
         self.colour_NC = torch.from_numpy(colour_NC)
         self.evidence = MapEvidence.learn([self.maps(self._picture(row)) for row in self.held_out], generator)
         forged = self._forged_evidence(generator)
-        together, raw = self.evidence.learn_weights(forged), 2 * list(self._names()).index("raw patches")
+        together = self.evidence.learn_weights(forged, self._groups())
+        raw = 2 * self._names().index("raw patches")
         self.calibration = self._calibrate()
         raw_ME = self.evidence.on_scale(torch.cat(list(forged.values())))
         self.measures = {
@@ -132,7 +139,7 @@ class PictureJudge:
             "the same by raw patches alone": auroc(self.evidence.normal_HE[:, raw], raw_ME[:, raw].contiguous()),
             "calibration pictures": float(len(self.calibration.score_N)),
         }
-        del self.pixel_NSSC, self.held_out, self.learnt, self.lonely
+        del self.pixel_NSSC, self.held_out, self.kept, self.lonely
 
     def _adopt(self, network: DefectNetwork) -> None:
         self.network = network.cpu().float().to(memory_format=torch.contiguous_format).eval().requires_grad_(False)
@@ -152,7 +159,7 @@ class PictureJudge:
         found = {}
         for kind in TRIED:
             rows = self.held_out[torch.randint(len(self.held_out), (N_FORGED,), generator=generator).numpy()]
-            others = self.learnt[torch.randint(len(self.learnt), (N_FORGED,), generator=generator).numpy()]
+            others = self.kept[torch.randint(len(self.kept), (N_FORGED,), generator=generator).numpy()]
             pair = (from_pixels(torch.from_numpy(self.pixel_NSSC[which])) for which in (rows, others))
             spoilt_MCSS, _ = forge(*pair, torch.rand(N_FORGED, N_CHANCES, generator=generator), (kind,))
             pixels = from_pixels(to_pixels(spoilt_MCSS))
@@ -162,7 +169,7 @@ class PictureJudge:
     def _calibrate(self) -> Calibration:
         """By pictures like those to come: held-out ones, and those that were left out as too lonely."""
         score_H = self.evidence.normal_HE @ self.evidence.weight_E
-        kept = (len(self.held_out) + len(self.learnt)) / len(score_H) if len(self.lonely) else 1.0
+        kept = (len(self.held_out) + len(self.kept)) / len(score_H) if len(self.lonely) else 1.0
         score_L = torch.tensor([self._score(self._picture(row)) for row in self.lonely], dtype=torch.float64)
         weights = torch.full_like(score_H, kept), torch.ones_like(score_L)
         return Calibration(torch.cat([score_H, score_L]), torch.cat(weights))
@@ -188,6 +195,13 @@ class PictureJudge:
 
     def _names(self) -> list[str]:
         return ["forged defects", "repair", *self._describers()]
+
+    def _groups(self) -> list[list[int]]:
+        """Kinds that forgeries may compare: they flatter ours, which have learned from some; half is for the others."""
+        names = self._names()
+        n_own = 2 * (len(names) - (self.borrowed is not None))
+        groups = [list(range(n_own)), list(range(n_own, 2 * len(names)))]
+        return [group for group in groups if group]
 
     def maps(self, picture_1CSS: Tensor, own: int = -1) -> list[Tensor]:
         """Where the picture is strange, K maps (h, w). One picture at a time: its company must not matter."""
@@ -307,6 +321,15 @@ class PictureJudge:
         self.evidence = MapEvidence(tensors["evidence"], tensors["cells"])
         self.evidence.weight_E = tensors["weight"]
         self.calibration = Calibration(tensors["calibration.score"], tensors["calibration.weight"])
+
+
+def _are_called_normal(pictures: Pictures) -> bool:
+    return pictures.labels is not None and {str(label).lower() for label in pictures.labels} <= NORMAL
+
+
+def _is_half(detector: Any) -> bool:
+    is_quicker = is_half_quicker(choose_device(detector.device))
+    return detector.precision == "bfloat16" or (detector.precision == "auto" and is_quicker)
 
 
 def _hashes(pictures: Pictures) -> np.ndarray:
