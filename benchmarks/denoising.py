@@ -147,11 +147,11 @@ def main() -> None:
     miss = {row["by"]: row["mean miss in dB"] for row in rows if "mean miss in dB" in row}
     mean = {name: float(np.mean([row[name] for row in single])) for name in ("ours", "NLM", "BM3D", "gain missed by")}
     record("denoising", claim="Set12 and single pictures, in PSNR", rows=rows + single, figures=[
-        {"figure": "Set12, noise 25, dB (DnCNN beside: %.2f)" % at_25["DnCNN"], "value": round(at_25["ours"], 2),
+        {"figure": f"Set12, noise 25, dB (DnCNN beside: {at_25['DnCNN']:.2f})", "value": round(at_25["ours"], 2),
          "must": 29.6, "aim": 30.44},
         {"figure": "above NLM, dB", "value": round(at_25["ours"] - at_25["NLM"], 2), "must": 1, "aim": None},
         {"figure": "8 turns, dB", "value": round(at_25["ours, 8 turns"], 2), "must": None, "aim": 30.44},
-        {"figure": "one picture alone, dB (NLM %.2f, BM3D %.2f)" % (mean["NLM"], mean["BM3D"]),
+        {"figure": f"one picture alone, dB (NLM {mean['NLM']:.2f}, BM3D {mean['BM3D']:.2f})",
          "value": round(mean["ours"], 2), "must": round(mean["NLM"], 2), "aim": round(mean["BM3D"], 2)},
         {"figure": "slowest of the four, s", "value": round(max(row["seconds"] for row in single)), "must": 60,
          "aim": None},

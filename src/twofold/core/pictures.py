@@ -32,7 +32,8 @@ def each_picture(X: Any) -> tuple[Pictures | Sequence[np.ndarray], bool]:
         array = np.asarray(X, np.float32)
         if array.ndim not in (2, 3, 4) or not np.isfinite(array).all():
             raise DataError(
-                f"an array of shape {array.shape} was given; pictures are finite and (H, W), (H, W, C) or (N, H, W, C). "
+                f"an array of shape {array.shape} was given; pictures are finite, and (H, W), (H, W, C) "
+                "or (N, H, W, C). "
                 "Reshape it, or mend its NaNs."
             )
         return (list(array), False) if array.ndim == 4 else ([array.reshape(*array.shape[:2], -1)], True)

@@ -120,8 +120,8 @@ class OrderedLearner(Learner):
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     """A few ordered numbers for each row of a table, or for each picture, and it back from the first k of them.
 
-    Numbers, dates, categories and missing cells may be mixed; pictures are brought to one size. On held-out rows the rebuilding from the
-    first k is made to beat PCA with k components, for every k.
+    Numbers, dates, categories and missing cells may be mixed; pictures are brought to one size. On held-out rows the
+    rebuilding from the first k is made to beat PCA with k components, for every k.
 
     Attributes
     ----------

@@ -46,7 +46,7 @@ NEIGHBOURS = torch.tensor([(0, 1), (1, 0), (0, 2), (2, 0), (1, 3), (3, 1), (2, 3
 
 
 class NoiseFinder(Learner):
-    """Learns to tell noise from picture; windows come as uint8 (B, P, P, C) with their own noise level, 0 when clean."""
+    """Learns to tell noise from picture; windows are uint8 (B, P, P, C), each with its noise level, 0 when clean."""
 
     weight_decay = 1e-4
 
@@ -127,7 +127,7 @@ class NoiseFinder(Learner):
 
 
 def neighbours(picture_BCHW: Tensor, which_Bhw: Tensor) -> tuple[Tensor, Tensor]:
-    """Two neighbouring pixels of each 2 x 2 cell, as two pictures of half the size; `which` from 0 to 7 names the pair."""
+    """Two neighbouring pixels of each 2 x 2 cell, as two pictures of half the size; `which` 0 to 7 names the pair."""
     B, C = picture_BCHW.shape[:2]
     cell_BC4hw = functional.pixel_unshuffle(picture_BCHW, 2).unflatten(1, (C, 4))
     pair_Bhw2 = NEIGHBOURS.to(which_Bhw.device)[which_Bhw]
@@ -269,7 +269,7 @@ class Denoiser(Estimator):
 
     @torch.inference_mode()
     def _clean(self, noisy_HWC: np.ndarray, level: float, n_turns: int = 1) -> np.ndarray:
-        """Pixels 0..255 in floats, not cut off: a grey model cleans colour channel by channel, a colour model grey too."""
+        """Pixels 0..255 in floats, not cut off: a grey model cleans colour by channels, a colour model grey too."""
         if noisy_HWC.shape[2] not in (1, 3):
             raise DataError(f"a picture has {noisy_HWC.shape[2]} channels. Allowed: 1 (grey) or 3 (colour).")
         network, n_given = self.network_, noisy_HWC.shape[2]
@@ -308,7 +308,7 @@ class Denoiser(Estimator):
         return predicted_gain(answer, noisy_HWC, answer(noisy_HWC), level, seed=self.seed)
 
     def evaluate(self, X: Any, y: Any = None) -> list[Measure]:
-        """PSNR of clean pictures, noised at 15, 25 and 50 of 255 and cleaned at an estimated level, beside the noisy."""
+        """PSNR of clean pictures, noised at 15, 25 and 50 of 255 and cleaned at a level estimated, and before."""
         check_is_fitted(self, "network_")
         pictures, _ = each_picture(X)
         return [self._measure_at(level, pictures) for level in LEVELS if level <= self.max_noise]

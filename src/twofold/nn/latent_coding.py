@@ -179,4 +179,5 @@ def _fill(latent_1CHW: Tensor, foresight: Foresight, is_coded_C: np.ndarray, val
     """Put values into their places, in place."""
     channels = torch.arange(N_COEFFICIENTS)[foresight.channels][torch.from_numpy(is_coded_C[foresight.channels])]
     rows, columns = foresight.place_HW.nonzero(as_tuple=True)
-    latent_1CHW[0, channels[:, None], rows, columns] = torch.from_numpy(value_K).double().reshape(len(channels), len(rows))
+    value_CS = torch.from_numpy(value_K).double().reshape(len(channels), len(rows))
+    latent_1CHW[0, channels[:, None], rows, columns] = value_CS

@@ -197,7 +197,7 @@ class PictureJudge:
         return ["forged defects", "repair", *self._describers()]
 
     def _groups(self) -> list[list[int]]:
-        """Kinds that forgeries may compare: they flatter ours, which have learned from some; half is for the others."""
+        """Kinds that forgeries may compare; they flatter ours, which learned from some; half is for the others."""
         names = self._names()
         n_own = 2 * (len(names) - (self.borrowed is not None))
         groups = [list(range(n_own)), list(range(n_own, 2 * len(names)))]
