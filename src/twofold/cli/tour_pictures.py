@@ -17,14 +17,14 @@ from twofold.methods.detector import AnomalyDetector
 
 __all__ = ["compressor_chapter", "defect_chapter", "denoiser_chapter", "map_chapter"]
 
-N_GLYPHS = 1200
+N_GLYPHS = 700
 
 
 def map_chapter(seed: int) -> Chapter:
     """Latin, Greek and Cyrillic letters, and where they lie on a plane."""
     letters = _letters(seed)
     train, test = _parts(letters, 0.8)
-    autoencoder = Autoencoder(n_steps=250, latent_dim=16, seed=seed).fit(train)
+    autoencoder = Autoencoder(n_steps=150, map_steps=250, latent_dim=16, seed=seed).fit(train)
     measures = {measure.name: measure for measure in autoencoder.evaluate(test)}
     return Chapter(
         "Autoencoder on pictures",

@@ -65,12 +65,14 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
 
 
 def embed(arguments: list[str]) -> dict[str, Any]:
-    """The latent of each row: columns id, e0, e1, ..."""
+    """The latent of each row: columns id, e0, e1, ...; of an autoencoder also its place on a plane, map_x, map_y."""
     flags = parse(WriteFlags, "embed", arguments)
     estimator = _with_verb(load(flags.run), "transform", flags.run)
     rows, _ = _read(flags, estimator)
     latent_NZ = np.asarray(estimator.transform(rows))
     columns = {f"e{i}": latent_NZ[:, i] for i in range(latent_NZ.shape[1])}
+    if hasattr(estimator, "map"):
+        columns |= dict(zip(("map_x", "map_y"), np.asarray(estimator.map(rows)).T, strict=True))
     write_table(pa.table({"id": _ids(rows), **columns}), flags.out)
     say(f"{len(latent_NZ)} rows x {latent_NZ.shape[1]} numbers in {flags.out}")
     return {"out": str(flags.out), "rows": len(latent_NZ), "latent_dim": latent_NZ.shape[1]}
