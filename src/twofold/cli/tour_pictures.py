@@ -107,12 +107,13 @@ def _written(compressor: Compressor, picture: np.ndarray) -> list[tuple[str, lis
 
 
 def defect_chapter(seed: int) -> Chapter:
-    """Whole letters to learn from; scratched ones are strangers."""
-    train, test = _parts(_letters(seed), 0.7)
+    """Whole Braille signs to learn from; scratched ones are strangers."""
     rng = np.random.default_rng(seed)
+    # as a camera sees them: without noise any difference would give a scratch away
+    train, test = _parts(Pictures.of([_noisy(picture, 12, rng) for picture in _braille(seed)]), 0.6)
     is_scratched = rng.random(len(test)) < 0.5
     shown = Pictures.of([_scratched(p, rng) if bad else p for p, bad in zip(test, is_scratched, strict=True)])
-    detector = AnomalyDetector(normal_only=True, n_steps=60, image_size=32, seed=seed).fit(train)
+    detector = AnomalyDetector(normal_only=True, n_steps=200, image_size=32, seed=seed).fit(train)
     strangest = np.argsort(detector.score_samples(shown))[:8]
     heats = detector.heat_maps(shown.take(strangest))
     top = max(float(heat.max()) for heat in heats)
@@ -122,10 +123,10 @@ def defect_chapter(seed: int) -> Chapter:
     ]
     return Chapter(
         "Defects in pictures",
-        "Learn what whole letters look like, patch by patch; say where a picture is like none of them.",
-        "whole letters; half of the unseen ones were scratched",
+        "Learn what whole signs look like, patch by patch; say where a picture is like none of them.",
+        "whole Braille signs; half of the unseen ones were scratched",
         detector.evaluate(shown, is_scratched)[0],
-        [(figure_html(side_by_side(rows)), "The strangest unseen letters, and where they are strange.")],
+        [(figure_html(side_by_side(rows)), "The strangest unseen signs, and where they are strange.")],
     )
 
 
@@ -138,6 +139,15 @@ def _letters(seed: int) -> Pictures:
     return glyphs.take(np.random.default_rng(seed).permutation(rows)[:N_GLYPHS])
 
 
+def _braille(seed: int) -> Pictures:
+    """Dots on a grid, in every combination."""
+    glyphs = load_pictures("glyphs")
+    assert glyphs.table is not None
+    captions = glyphs.table["caption"].to_pylist()
+    rows = np.flatnonzero([caption.startswith("braille pattern") for caption in captions])
+    return glyphs.take(np.random.default_rng(seed).permutation(rows))
+
+
 def _parts(pictures: Pictures, share: float) -> tuple[Pictures, Pictures]:
     n_first = int(share * len(pictures))
     return pictures.take(np.arange(n_first)), pictures.take(np.arange(n_first, len(pictures)))
@@ -148,11 +158,11 @@ def _noisy(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.nd
 
 
 def _scratched(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A short thin line, grey, through the middle part."""
+    """A short, thin, pale line in the middle part."""
     spoilt = picture.copy()
     (y, x), angle = rng.uniform(8, 24, 2), rng.uniform(0, np.pi)
-    for step in np.linspace(-6, 6, 40):
+    for step in np.linspace(-3, 3, 20):
         row, column = int(y + step * np.sin(angle)), int(x + step * np.cos(angle))
         if 0 <= row < spoilt.shape[0] and 0 <= column < spoilt.shape[1]:
-            spoilt[row, column] = 255 - spoilt[row, column] // 2 - 64
+            spoilt[row, column] = 0.8 * picture[row, column] + 0.2 * 80
     return spoilt
