@@ -3,14 +3,14 @@
 Dimension key: H, W height and width, C channels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from twofold.data.names import shown
 
-__all__ = ["overlay", "targets"]
+__all__ = ["overlays", "targets"]
 
 HOT = np.array([217, 40, 20], np.float32)
 
@@ -26,9 +26,15 @@ def targets(names: Sequence[str], out: Path, is_one: bool) -> list[Path]:
     return paths
 
 
-def overlay(picture_HWC: np.ndarray, heat_HW: np.ndarray) -> np.ndarray:
-    """The picture, paler, with red where the heat, 0..1, is high: uint8 (H, W, 3)."""
+def overlays(pictures: Iterable[np.ndarray], heats: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The pictures, paler, with red where the heat is far above what is usual among them: uint8 (H, W, 3)."""
+    usual = float(np.median([np.median(heat_HW) for heat_HW in heats]))
+    top = max(float(heat_HW.max()) for heat_HW in heats)
+    shares = (((heat_HW - usual) / max(top - usual, 1e-9)).clip(0, 1)[..., None] for heat_HW in heats)
+    return [_reddened(picture, share_HW1) for picture, share_HW1 in zip(pictures, shares, strict=True)]
+
+
+def _reddened(picture_HWC: np.ndarray, share_HW1: np.ndarray) -> np.ndarray:
     grey_HW1 = picture_HWC.astype(np.float32).mean(2, keepdims=True)
-    share_HW1 = np.clip(heat_HW, 0, 1)[..., None]
     mixed_HW3 = (1 - share_HW1) * (0.7 * grey_HW1 + 60) + share_HW1 * HOT
     return mixed_HW3.round().clip(0, 255).astype(np.uint8)

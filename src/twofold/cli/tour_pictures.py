@@ -1,10 +1,8 @@
 """The tour's chapters on pictures: a map of glyphs, denoising, compression, defects."""
 
-from typing import Any
-
 import numpy as np
 
-from twofold.cli.overlay import overlay
+from twofold.cli.overlay import overlays
 from twofold.cli.pictures import bytes_and_error, glyph_map, side_by_side
 from twofold.cli.report import Chapter, figure_html
 from twofold.data.pictures import Pictures
@@ -115,12 +113,8 @@ def defect_chapter(seed: int) -> Chapter:
     shown = Pictures.of([_scratched(p, rng) if bad else p for p, bad in zip(test, is_scratched, strict=True)])
     detector = AnomalyDetector(normal_only=True, n_steps=200, image_size=32, seed=seed).fit(train)
     strangest = np.argsort(detector.score_samples(shown))[:8]
-    heats = detector.heat_maps(shown.take(strangest))
-    top = max(float(heat.max()) for heat in heats)
-    rows: list[tuple[str, list[Any]]] = [
-        ("picture", [shown[i] for i in strangest]),
-        ("where", [overlay(shown[i], heat / top) for i, heat in zip(strangest, heats, strict=True)]),
-    ]
+    few = shown.take(strangest)
+    rows = [("picture", list(few)), ("where", overlays(few, detector.heat_maps(few)))]
     return Chapter(
         "Defects in pictures",
         "Learn what whole signs look like, patch by patch; say where a picture is like none of them.",

@@ -10,7 +10,7 @@ import tyro
 
 from twofold.cli.flags import parse
 from twofold.cli.output import say
-from twofold.cli.overlay import overlay, targets
+from twofold.cli.overlay import overlays, targets
 from twofold.core.estimator import Estimator, read_config
 from twofold.data.fingerprints import fingerprint
 from twofold.data.names import shown
@@ -101,11 +101,12 @@ def _write_heat(detector: Any, pictures: Pictures, is_anomaly_N: np.ndarray, out
     """Beside the table a folder of the anomalies, each with where it is strange laid over it; the folder's name."""
     folder = out.with_name(f"{out.stem}-heat")
     strange = pictures.take(np.flatnonzero(is_anomaly_N))
-    heats = detector.heat_maps(strange) if len(strange) else []
-    top = max((float(heat_HW.max()) for heat_HW in heats), default=1.0)
-    for path, picture, heat_HW in zip(targets(strange.ids, folder, False), strange, heats, strict=True):
-        write_picture(path, overlay(picture, heat_HW / max(top, 1e-9)))
-    return str(folder) if len(strange) else ""
+    if not len(strange):
+        return ""
+    drawn = overlays(strange, detector.heat_maps(strange))
+    for path, picture_HW3 in zip(targets(strange.ids, folder, False), drawn, strict=True):
+        write_picture(path, picture_HW3)
+    return str(folder)
 
 
 def _read(flags: UseFlags, estimator: Estimator) -> tuple[Any, np.ndarray | None]:
