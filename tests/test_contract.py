@@ -413,7 +413,7 @@ def test_two_processes_give_the_weights_of_one_with_the_same_whole_batch(tmp_pat
 def run_script(name: str, *arguments: Any, launcher: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *launcher, str(HERE / name), *map(str, arguments)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
 
 

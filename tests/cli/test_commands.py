@@ -193,7 +193,7 @@ def test_embed_writes_the_latent_as_parquet(run_command, folder, tmp_path):
     out = tmp_path / "latent.parquet"
     told, _ = run_command("embed", folder / "autoencoder", folder / "plain.csv", "-o", out)
     table = pq.read_table(out)
-    assert table.column_names == ["id", *(f"e{i}" for i in range(told["latent_dim"]))]
+    assert table.column_names == ["id", *(f"e{i}" for i in range(told["latent_dim"])), "map_x", "map_y"]
     assert table["id"].to_pylist() == list(range(1, 85))
     np.testing.assert_array_equal(
         np.column_stack(table.columns[1:]), load(folder / "autoencoder").transform(folder / "plain.csv")

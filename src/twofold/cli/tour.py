@@ -84,7 +84,7 @@ def _autoencoder(seed: int) -> Chapter:
 
     pixels, _ = split_label(load_sample("digits"), "digit")
     train, test = _halves(pixels.num_rows, seed, share=0.8)
-    autoencoder = Autoencoder(seed=seed).fit(pixels.take(train))
+    autoencoder = Autoencoder(map_steps=0, seed=seed).fit(pixels.take(train))
     measures = {measure.name: measure for measure in autoencoder.evaluate(pixels.take(test))}
     return Chapter(
         "Autoencoder",
