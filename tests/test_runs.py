@@ -130,7 +130,7 @@ def test_the_journal_is_json_without_nan_and_a_torn_line_is_passed_over(data, tm
     table = pa.table({"a": np.where(np.arange(60) == 3, 1e30, RNG.normal(size=60)), "b": RNG.normal(size=60)})
     write_table(table, data)
     folder = finished(
-        Source(str(data)), tmp_path / "run", Autoencoder(n_steps=20, dim=8, learning_rate=1e3, n_threads=1)
+        Source(str(data)), tmp_path / "run", Autoencoder(n_steps=20, map_steps=0, dim=8, learning_rate=1e3, n_threads=1)
     )
     path = folder / "progress.jsonl"
     assert "NaN" not in path.read_text() and "Infinity" not in path.read_text()
