@@ -373,7 +373,7 @@ def test_the_minutes_are_kept(method):
     began = time.monotonic()
     model = quick(method, n_steps=None, minutes=0.005).fit(facts(method).inputs[0])
     assert 0.3 < time.monotonic() - began < 10
-    assert model.n_iter_ > 3
+    assert model.n_iter_ >= 2  # of the slowest, on a busy machine
 
 
 @methods

@@ -13,7 +13,7 @@ from twofold.errors import DataError, SettingError
 from twofold.measure.rates import bd_rate, psnr
 from twofold.methods.compressor import Compressor
 
-SAVED = -4  # %; measured -7.6
+SAVED = -3  # %; measured -5.0, -5.5 and -5.5 with three seeds
 SMALL = {"dim": 16, "depth": 1, "context_dim": 16, "patch": 64, "batch_size": 4, "device": "cpu", "n_threads": 1}
 
 
