@@ -7,7 +7,7 @@ Machine: 1 core     Number to expect: BD-rate -50.7 % against JPEG 4:2:0; WebP -
 Whole files count, headers and all. Peers are Pillow's codecs in the same process: JPEG with optimised Huffman tables
 (the reference) and without, WebP (method 6), AVIF (its defaults: speed 6, 4:2:0). PSNR is over red, green and blue.
 BD-rate: PCHIP of log rate over PSNR for each picture, then the mean over pictures. Kodak's pictures served no choice:
-settings were picked on the right halves of scikit-learn's two photographs, whose left halves trained, and on six others.
+settings were picked on the right halves of scikit-learn's two photographs (the left ones trained) and on six others.
 """
 
 import argparse
