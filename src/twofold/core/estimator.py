@@ -111,6 +111,10 @@ class Estimator(BaseEstimator):
         """The reverse of `_pack`."""
         raise NotImplementedError
 
+    def describe_backbone(self) -> dict[str, Any] | None:
+        """What nn/backbones rebuilds this model's encoder from, as JSON; None where there is none to hand over."""
+        return None
+
     def save(self, folder: str | Path, **more: Any) -> Path:
         """Write config.json and model.safetensors; `more` are further entries of config.json, such as the data's name.
 
@@ -130,6 +134,8 @@ class Estimator(BaseEstimator):
             "method": self.method, "twofold": __version__, "format": FORMAT, "state": "finished",
             "settings": self.get_params(deep=False), "learned": learned, **more,
         }  # fmt: skip
+        if (backbone := self.describe_backbone()) is not None:
+            config["backbone"] = backbone
         write_atomically(folder / CONFIG, json.dumps(config, indent=1, default=str).encode())
         return folder
 
