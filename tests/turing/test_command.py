@@ -1,0 +1,51 @@
+"""`twofold turing` as a script sees it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from twofold.cli import main
+from twofold.data.audio import write_sound
+
+
+def told(capsys, *arguments, code=0):
+    with pytest.raises(SystemExit) as end:
+        main(["turing", *map(str, arguments), "--json"])
+    out, err = capsys.readouterr()
+    assert end.value.code == code, err
+    return json.loads(out.splitlines()[-1]), err
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Real bells, fakes a little higher, and a fake that cannot be read."""
+    rng = np.random.default_rng(0)
+    t = np.arange(1600) / 8000
+    for side, shift in (("real", 0), ("fake", 400)):
+        for i in range(40):
+            bell = (
+                np.exp(-t * 20) * np.sin(2 * np.pi * (rng.uniform(600, 1000) + shift) * t) + rng.normal(size=1600) / 50
+            )
+            write_sound(tmp_path / side / f"{i}.wav", bell * 0.5, 8000)
+    (tmp_path / "fake" / "bad.wav").write_bytes(b"RIFF")
+    return tmp_path
+
+
+def test_two_folders_of_sounds_are_judged(folders, capsys):
+    found, err = told(capsys, folders / "real", folders / "fake", "--judge", "machine", "-n", 40, "--seed", 3)
+    assert found["kind"] == "told apart" and found["what"] == "sounds" and found["test"]["auc"] > 0.9
+    assert "left out: bad.wav" in err and len(found["real_against_real"]) == 8
+    assert found["sentence"] in err
+
+
+def test_items_of_training_are_no_real_items(folders, capsys):
+    found, err = told(capsys, folders / "real", folders / "fake", "--seen", folders / "real" / "7.wav")
+    assert found["n_real"] == 39 and "1 real items were seen in training" in err
+
+
+def test_a_run_and_a_human_judge_are_refused_with_what_to_do(folders, capsys):
+    (folders / "real" / "config.json").write_text("{}")
+    assert "twofold sample" in told(capsys, folders / "real", folders / "fake", code=2)[0]["error"]
+    assert "machine" in told(capsys, "a", "b", "--judge", "human", code=2)[0]["error"]
+    assert "does not exist" in told(capsys, folders / "absent.csv", folders / "fake", code=2)[0]["error"]
