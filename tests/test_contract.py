@@ -26,6 +26,7 @@ from sklearn.utils.estimator_checks import check_estimator
 import twofold
 from twofold.cli import main
 from twofold.core.estimator import Estimator, settings
+from twofold.data.pictures import Pictures, open_pictures
 from twofold.errors import DiskFullError, InputError, RunError, SettingError
 from twofold.methods import METHODS
 from twofold.runs import Source, fit_run, load, read_progress, resume_run
@@ -64,6 +65,7 @@ class Facts:
 
 GREY = RNG.integers(0, 256, (12, 20, 24, 1), np.uint8)
 COLOUR = RNG.integers(0, 256, (3, 17, 19, 3), np.uint8)
+LABELLED = open_pictures(HERE / "digits.parquet")
 PLACES, THINGS = ("wood", "lake", "town"), ("fox", "ship", "tree")
 STORY = " ".join(
     f"{who} went to the {place} and saw a {thing}.\n"
@@ -78,6 +80,16 @@ FACTS = {
     "denoiser": Facts(
         {"dim": 8, "depth": 1, "patch_size": 16, "batch_size": 4, "precision": "float32"}, (GREY, COLOUR),
         "sample:photos", ("denoise", "estimate_gain"), is_for_arrays=False,
+    ),
+    "masked": Facts(
+        {"dim": 32, "depth": 1, "n_words": 16, "batch_size": 8, "precision": "float32"}, (GREY, COLOUR),
+        str(HERE / "digits.parquet"), ("transform",), is_for_arrays=False,
+    ),
+    "transfer": Facts(
+        {"backbone": "untrained:mobilenetv1_025", "mode": "finetune", "image_size": 32, "n_folds": 2, "batch_size": 8,
+         "precision": "float32"},
+        (LABELLED, Pictures.of(COLOUR, labels=["wood", "lake", "wood"])), str(HERE / "digits.parquet"),
+        ("transform", "predict_proba", "predict"), is_for_arrays=False,
     ),
     "language": Facts(
         {"depth": 1, "context": 16, "batch_size": 8, "memory": 3, "precision": "float32"},
@@ -97,6 +109,10 @@ def quick(method: str, **more: Any) -> Estimator:
     return METHODS[method](**{"n_steps": 20, "device": "cpu", "n_threads": 1, **facts(method).settings, **more})
 
 
+def few(X: Any) -> Any:
+    return X.take(range(min(5, len(X)))) if isinstance(X, Pictures) else X[:5]
+
+
 def source(method: str) -> Source:
     return Source(facts(method).source)
 
@@ -106,7 +122,8 @@ def answers(model: Estimator, X: Any) -> dict[str, Any]:
     if model.method == "compressor":  # of single pictures
         files = [model.compress(picture) for picture in X]
         return {"files": [file.hex() for file in files], "back": plain([model.decompress(file) for file in files])}
-    return {verb: plain(getattr(model, verb)(X)) for verb in facts(model.method).verbs if hasattr(model, verb)}
+    told = {verb: plain(getattr(model, verb)(X)) for verb in facts(model.method).verbs if hasattr(model, verb)}
+    return told | ({"inpaint": plain(model.inpaint(X, ratio=0.5))} if hasattr(model, "inpaint") else {})
 
 
 def plain(answer: Any) -> Any:
@@ -278,7 +295,7 @@ def spoilt(data: bytes, rng: random.Random) -> bytes:
 @methods
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_spoilt_files_give_our_error_or_the_same_answers(method, name, tmp_path):
-    X = facts(method).inputs[-1][:5]
+    X = few(facts(method).inputs[-1])
     folder = quick(method).fit(facts(method).inputs[-1]).save(tmp_path / "run")
     whole, expected = (folder / name).read_bytes(), answers(load(folder), X)
     # the file's beginning, where its structure is, is hit as often as the rest of it

@@ -12,10 +12,22 @@ if TYPE_CHECKING:
     from twofold.methods.denoiser import Denoiser
     from twofold.methods.detector import AnomalyDetector
     from twofold.methods.language import LanguageModel
+    from twofold.methods.masked import MaskedAutoencoder
+    from twofold.methods.transfer import TransferClassifier
     from twofold.runs import load
 
 __version__ = "0.1.0"
-__all__ = ["AnomalyDetector", "Autoencoder", "Compressor", "Denoiser", "LanguageModel", "__version__", "load"]
+__all__ = [
+    "AnomalyDetector",
+    "Autoencoder",
+    "Compressor",
+    "Denoiser",
+    "LanguageModel",
+    "MaskedAutoencoder",
+    "TransferClassifier",
+    "__version__",
+    "load",
+]
 
 _HOMES = {
     "AnomalyDetector": "twofold.methods.detector",
@@ -23,6 +35,8 @@ _HOMES = {
     "Compressor": "twofold.methods.compressor",
     "Denoiser": "twofold.methods.denoiser",
     "LanguageModel": "twofold.methods.language",
+    "MaskedAutoencoder": "twofold.methods.masked",
+    "TransferClassifier": "twofold.methods.transfer",
     "load": "twofold.runs",
 }
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import tyro
 
 from twofold.cli.flags import parse
+from twofold.cli.mistakes import tell_mistakes
 from twofold.cli.output import say
 from twofold.cli.overlay import overlays, targets
 from twofold.core.estimator import Estimator, read_config
@@ -21,7 +22,10 @@ from twofold.errors import DataError, RunError
 from twofold.measure.report import Measure
 from twofold.runs import Source, label_text, load, text_fingerprint, write_card
 
-__all__ = ["detect", "embed", "evaluate", "tell_of_training_text"]
+__all__ = [
+    "UseFlags", "WriteFlags", "detect", "embed", "evaluate", "ids_of", "read_pictures", "tell_of_training_text",
+    "with_verb",
+]  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -57,6 +61,8 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
         measures = estimator.evaluate(flags.data)  # type: ignore[attr-defined]
         write_card(estimator, flags.run, read_config(flags.run).get("data") or {}, measures)
         return _told(measures)
+    if hasattr(estimator, "classes_"):
+        return _evaluate_classes(flags, estimator)
     rows, is_anomaly = _read(flags, estimator)
     _tell_what_was_seen(estimator, rows, flags.run)
     measures = estimator.evaluate(rows, is_anomaly)  # type: ignore[attr-defined]
@@ -64,16 +70,28 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
     return _told(measures)
 
 
+def _evaluate_classes(flags: UseFlags, classifier: Any) -> dict[str, Any]:
+    """Accuracy by the labels that came with the pictures, which classes are mixed up, and the worst mistakes."""
+    pictures, _ = read_pictures(flags)
+    _tell_what_was_seen(classifier, pictures, flags.run)
+    measures = classifier.evaluate(pictures)
+    write_card(classifier, flags.run, read_config(flags.run).get("data") or {}, measures)
+    told = _told(measures)
+    return told | tell_mistakes(
+        pictures, classifier.predict_proba(pictures), classifier.classes_, flags.run / "outputs"
+    )
+
+
 def embed(arguments: list[str]) -> dict[str, Any]:
     """The latent of each row: columns id, e0, e1, ...; of an autoencoder also its place on a plane, map_x, map_y."""
     flags = parse(WriteFlags, "embed", arguments)
-    estimator = _with_verb(load(flags.run), "transform", flags.run)
+    estimator = with_verb(load(flags.run), "transform", flags.run)
     rows, _ = _read(flags, estimator)
     latent_NZ = np.asarray(estimator.transform(rows))
     columns = {f"e{i}": latent_NZ[:, i] for i in range(latent_NZ.shape[1])}
     if hasattr(estimator, "map"):
         columns |= dict(zip(("map_x", "map_y"), np.asarray(estimator.map(rows)).T, strict=True))
-    write_table(pa.table({"id": _ids(rows), **columns}), flags.out)
+    write_table(pa.table({"id": ids_of(rows), **columns}), flags.out)
     say(f"{len(latent_NZ)} rows x {latent_NZ.shape[1]} numbers in {flags.out}")
     return {"out": str(flags.out), "rows": len(latent_NZ), "latent_dim": latent_NZ.shape[1]}
 
@@ -81,10 +99,10 @@ def embed(arguments: list[str]) -> dict[str, Any]:
 def detect(arguments: list[str]) -> dict[str, Any]:
     """Scores for each row; measures too where the truth is there."""
     flags = parse(WriteFlags, "detect", arguments)
-    detector = _with_verb(load(flags.run), "p_values", flags.run)
+    detector = with_verb(load(flags.run), "p_values", flags.run)
     rows, is_anomaly = _read(flags, detector)
     found = detector.detect(rows)
-    write_table(pa.table({"id": _ids(rows), **found}), flags.out)
+    write_table(pa.table({"id": ids_of(rows), **found}), flags.out)
     heat = _write_heat(detector, rows, found["is_anomaly"], flags.out) if isinstance(rows, Pictures) else None
     n_alarms, n_rows = int(np.sum(found["is_anomaly"])), len(rows)
     what = "pictures" if isinstance(rows, Pictures) else "rows"
@@ -112,7 +130,7 @@ def _write_heat(detector: Any, pictures: Pictures, is_anomaly_N: np.ndarray, out
 def _read(flags: UseFlags, estimator: Estimator) -> tuple[Any, np.ndarray | None]:
     """The features, and which rows are anomalies where a label tells; by default label and value are training's."""
     if "pictures" in estimator.reads and holds_pictures(flags.data):
-        return _read_pictures(flags)
+        return read_pictures(flags)
     trained_on = read_config(flags.run).get("data") or {}
     label = flags.label
     if label is None and trained_on.get("label") is not None:
@@ -131,7 +149,7 @@ def _read(flags: UseFlags, estimator: Estimator) -> tuple[Any, np.ndarray | None
     return rows, ~source.are_normal(labels, "0" if flags.normal is None else flags.normal)
 
 
-def _read_pictures(flags: UseFlags) -> tuple[Pictures, np.ndarray | None]:
+def read_pictures(flags: UseFlags) -> tuple[Pictures, np.ndarray | None]:
     """The pictures, and which are anomalies where it is known what the normal ones are called."""
     trained_on = read_config(flags.run).get("data") or {}
     source = Source(flags.data, flags.label or trained_on.get("label"), flags.normal, flags.split)
@@ -178,11 +196,13 @@ def _told(measures: list[Measure]) -> dict[str, Any]:
     return {"measures": {measure.name: measure.to_json() for measure in measures}}
 
 
-def _with_verb(estimator: Estimator, verb: str, run: Path) -> Any:
+def with_verb(estimator: Estimator, verb: str, run: Path) -> Any:
+    """The estimator, if it has that verb; else the error names the run."""
     if not hasattr(estimator, verb):
         raise RunError(f"{run} holds a {estimator.method!r} run, which has no {verb}. Give a run of a method that has.")
     return estimator
 
 
-def _ids(rows: Any) -> pa.Array:
+def ids_of(rows: Any) -> pa.Array:
+    """The pictures' ids, or the rows' numbers from 1."""
     return pa.array(list(map(shown, rows.ids)) if isinstance(rows, Pictures) else np.arange(1, len(rows) + 1))

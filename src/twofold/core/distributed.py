@@ -8,14 +8,26 @@ import gc
 import os
 from collections.abc import Callable
 from copy import deepcopy
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-__all__ = ["agree", "average", "dealt", "is_main", "join", "parallel_loss", "rank", "sharded", "whole", "world_size"]
+__all__ = [
+    "agree",
+    "average",
+    "dealt",
+    "gathered",
+    "is_main",
+    "join",
+    "parallel_loss",
+    "rank",
+    "sharded",
+    "whole",
+    "world_size",
+]
 
 
 LearnerT = TypeVar("LearnerT", bound=nn.Module)
@@ -57,6 +69,27 @@ def average(value_T: Tensor) -> Tensor:
         dist.all_reduce(value_T)
         value_T /= world_size()
     return value_T
+
+
+def gathered(value_BD: Tensor) -> Tensor:
+    """The rows of all processes, in order, with their gradients: for losses of whole batches, such as a covariance."""
+    return value_BD if world_size() == 1 else _Gathered.apply(value_BD)
+
+
+class _Gathered(torch.autograd.Function):
+    """Every process's rows; on the way back each gets the sum of what all processes say about its own."""
+
+    @staticmethod
+    def forward(context: Any, value_BD: Tensor) -> Tensor:
+        parts = [torch.empty_like(value_BD, memory_format=torch.contiguous_format) for _ in range(world_size())]
+        dist.all_gather(parts, value_BD.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(context: Any, gradient_ND: Tensor) -> Tensor:
+        total_ND = gradient_ND.contiguous().clone()
+        dist.all_reduce(total_ND)
+        return total_ND.chunk(world_size())[rank()]
 
 
 def agree(decision: bool, device: torch.device) -> bool:

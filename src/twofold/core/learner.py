@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from twofold.core.device import autocast
+from twofold.core.distributed import gathered
 
 __all__ = ["Learner"]
 
@@ -96,6 +97,10 @@ class Learner(nn.Module):
     def normal(self, n_rows: int, *shape: int) -> Tensor:
         """Standard normal numbers, shape (B, *shape)."""
         return self._draw(torch.randn, n_rows, *shape)
+
+    def whole_batch(self, value_BD: Tensor) -> Tensor:
+        """The rows of all processes, for a loss that is no mean over rows, such as a covariance."""
+        return value_BD if self.share[1] == 1 else gathered(value_BD)
 
     def _draw(self, make: Callable[..., Tensor], n_rows: int, *shape: int) -> Tensor:
         index, n_shares = self.share

@@ -6,6 +6,8 @@ from twofold.methods.compressor import Compressor
 from twofold.methods.denoiser import Denoiser
 from twofold.methods.detector import AnomalyDetector
 from twofold.methods.language import LanguageModel
+from twofold.methods.masked import MaskedAutoencoder
+from twofold.methods.transfer import TransferClassifier
 
 __all__ = ["METHODS"]
 
@@ -15,5 +17,7 @@ METHODS: dict[str, type[Estimator]] = {
     "denoiser": Denoiser,
     "detector": AnomalyDetector,
     "language": LanguageModel,
+    "masked": MaskedAutoencoder,
+    "transfer": TransferClassifier,
 }
 """Every method, by the name it has on the command line and in config.json. The only list of methods."""

@@ -188,10 +188,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         plan = self._plan(n_steps, interval=max(1, (self.n_steps or n_steps) // 10))
         kept, held_out = hold_out(data, self.latent_dim, self.seed)
         plan, map_plan = plan_map(plan, self.map_steps, self.n_steps, len(data[0]))
-        learner, place = (
-            self._start(rows, kept, is_judged=held_out is not None),
-            None if folder is None else Path(folder),
-        )
+        learner = self._start(rows, kept, is_judged=held_out is not None)
+        place = None if folder is None else Path(folder)
         try:
             yield from train(learner, kept, plan, held_out=held_out, folder=place)
         finally:
@@ -232,8 +230,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         return learner
 
     def _finish(self, network: OrderedNetwork, rows: Rows) -> None:
-        self.network_ = network.cpu().to(rows.dtype).eval().requires_grad_(False)
-        self.rows_ = rows
+        self.network_, self.rows_ = network.cpu().to(rows.dtype).eval().requires_grad_(False), rows
         self.error_ratio_ = self.network_.ratio_Z.numpy()
         self._n_features_out = len(self.error_ratio_)
         cuts = [k for k in CUTS if k <= self._n_features_out and np.isfinite(self.error_ratio_[k - 1])]
@@ -337,9 +334,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
                 for i in (0, 1)
             )
             interval = bootstrap_interval(np.mean, ours_N, seed=self.seed % 2**32)
-            measures.append(
-                Measure(f"error at k = {k}", float(ours_N.mean()), interval, (("PCA", float(pca_N.mean())),), False)
-            )
+            beside = (("PCA", float(pca_N.mean())),)
+            measures.append(Measure(f"error at k = {k}", float(ours_N.mean()), interval, beside, False))
         return measures + self._what_stays_near(batches, torch.cat(latents), torch.cat(components).numpy())
 
     def _what_stays_near(self, batches: list, latent_NZ: Tensor, component_NZ: np.ndarray) -> list[Measure]:
@@ -374,13 +370,17 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
     # ---- saving ----------------------------------------------------------------------------------
 
+    def describe_backbone(self) -> dict[str, Any] | None:
+        """What the encoder of pictures is rebuilt from (nn/encoders.py); nothing for tables."""
+        told = self.rows_.to_json() if isinstance(self.rows_, PictureRows) else None
+        return told and {"architecture": "ordered", "arguments": told, "image_size": told["size"], **told}
+
     def _pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         check_is_fitted(self, "network_")
-        names = getattr(self, "feature_names_in_", None)
         learned = {
             "rows": self.rows_.to_json(), "is_pictures": isinstance(self.rows_, PictureRows), "n_iter": self.n_iter_,
             "n_features_in": getattr(self, "n_features_in_", None),
-            "feature_names_in": None if names is None else list(names), "measures": self.measures_,
+            "feature_names_in": list(getattr(self, "feature_names_in_", ())) or None, "measures": self.measures_,
         }  # fmt: skip
         both = nn.ModuleDict({"network": self.network_, "map": self.map_}).state_dict()
         return {name.removeprefix("network."): value.float() for name, value in both.items()}, learned
