@@ -131,16 +131,20 @@ def test_folds_are_dealt_evenly_by_class():
 
 
 def test_the_share_of_the_tuned_network_is_the_one_that_foretells_best(tuned):
-    assert tuned.share_ in SHARES[1:] and tuned.verdict_.reason.startswith(f"the tuned network counts {tuned.share_:g}")
+    assert SHARES[1] <= tuned.share_ <= 1
+    assert tuned.verdict_.reason.startswith(f"the tuned network counts {tuned.share_:.0%}")
     label_N = np.arange(60) % 3
     good, useless = 4.0 * np.eye(3)[label_N], np.zeros((60, 3))
     frozen = Verdict.of_frozen(useless, label_N, 0.3)
     known = {"label_N": label_N, "is_right_N": useless.argmax(1) == label_N}
     won = frozen.beside(useless, good, must_tune=False, **known)
-    assert won.share == 1 and won.gain["p_value"] < 1e-6 and won.gain["from"] > 0 and "not proven" not in won.reason
+    assert won.share > 0.95 and won.gain["p_value"] < 1e-6 and won.gain["from"] > 0 and "not proven" not in won.reason
     lost = frozen.beside(good, useless, must_tune=False, **known)
     assert lost.share == 0 and lost.accuracy == frozen.accuracy and "kept" in lost.reason
-    assert frozen.beside(good, useless, must_tune=True, **known).share == min(SHARES[1:])
+    assert frozen.beside(good, useless, must_tune=True, **known).share < 0.3
+    # where both are as good on a few pictures, neither is preferred
+    few = {"label_N": label_N[:3], "is_right_N": np.ones(3, bool)}
+    assert frozen.beside(good[:3], good[:3], must_tune=False, **few).share == pytest.approx(0.5)
     assert np.allclose(mixed(useless, good, 0.5).sum(1), 1)
 
 

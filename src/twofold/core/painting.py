@@ -64,7 +64,7 @@ def each_painted(
 
 def _mask_of(mask: Any, i: int, shape: tuple[int, int]) -> np.ndarray:
     """The i-th mask, True where hidden; one mask serves all pictures of its size."""
-    is_list = isinstance(mask, list | tuple) or (isinstance(mask, np.ndarray) and mask.ndim == 3)
+    is_list = isinstance(mask, list | tuple) or (isinstance(mask, np.ndarray) and mask.ndim == 4)
     if is_list and i >= len(mask):
         raise DataError(f"picture {i + 1} has no mask: {len(mask)} were given. Give one for each, or one for all.")
     one = mask[i] if is_list else mask

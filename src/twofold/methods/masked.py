@@ -51,6 +51,7 @@ OF_VISIBLE = 0.1  # how much painting what was visible counts
 N_PROJECTED, N_FEATURES = 256, 512
 N_RANKED, JITTERS = 256, 0.4
 LARGEST_CHOSEN, LARGEST = 64, 512  # side; larger ones than 64 are for users to ask for
+LEAST_CODED = 10  # pictures, for a patch code
 COLLAPSED = 2.0  # effective rank of the transformer's features, at or below which they say nothing
 
 
@@ -281,7 +282,7 @@ class MaskedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estim
         order = np.random.default_rng(self.seed).permutation(len(pixel_NSSC))
         with seeded(self.seed):
             vit, code = SparseViT(S, C, patch, dim, depth), None
-            if self.n_words and self.invariance:
+            if self.n_words and self.invariance and len(order) >= LEAST_CODED:
                 shuffled_NSSC = torch.from_numpy(pixel_NSSC[order])
                 code = learn_patch_code(shuffled_NSSC, self.seed, n_words=self.n_words, is_half=is_half)
             n_parts = dim + (0 if code is None else code.n_features)
@@ -318,7 +319,7 @@ class MaskedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estim
         Parameters
         ----------
         X : paths, PIL images or arrays, one or many, of any size; uint8, or floats in 0..1.
-        mask : what to paint: a picture, an array or a path, white (True) there; one for all, or one for each.
+        mask : what to paint: a picture, an array or a path, white (True) there; one for all, or a list of them.
         ratio : instead of a mask, the share of each picture to hide at random and paint.
         """
         check_is_fitted(self, "network_")

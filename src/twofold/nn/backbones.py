@@ -9,6 +9,7 @@ Dimension key: B pictures, C channels, S side, D features; K features of a stage
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from twofold.errors import SettingError
-from twofold.nn.borrowed import build_timm, describe_file, fill_timm, read_weights
+from twofold.nn.borrowed import build_timm, describe_file, fill_timm, read_weights, timm_facts
 from twofold.nn.encoders import pooled
 
 __all__ = ["ARCHITECTURES", "Backbone", "TimmBody", "open_backbone", "rebuild"]
@@ -81,13 +82,26 @@ class Backbone(nn.Module):
         """Its parts, from input to output."""
         return list(self.body.layers)
 
+    @property
+    def n_words(self) -> int:
+        """How many of the first features are opinions of the head it was taught with."""
+        return int(getattr(self.body, "n_words", 0))
+
+    def bare(self) -> "Backbone":
+        """A copy without that head."""
+        copy = deepcopy(self)
+        if self.n_words:
+            copy.body.forget_words()
+            copy.about["arguments"]["n_classes"] = 0
+        return copy
+
     def forward(self, picture_BCSS: Tensor) -> Tensor:
         """Features (B, D) of pictures in -1..1."""
         return self.body(picture_BCSS)
 
 
 class TimmBody(nn.Module):
-    """A network of timm: mean and spread of each stage's features, and those that its own head would see.
+    """A network of timm: what its own head says, mean and spread of each stage's features, and what that head sees.
 
     What a stage between knows of a texture or an edge is lost in the last one; a classifier of other things than the
     network was made for needs it.
@@ -96,13 +110,16 @@ class TimmBody(nn.Module):
     ----------
     name, options : for timm.
     mean, std : of pixels in 0..1, as the network was taught.
+    n_classes : of its own head, whose opinions (`words`) are the first features (0: it has none).
     """
 
     def __init__(
-        self, name: str, options: Mapping[str, Any], mean: Sequence[float] = MIDDLE, std: Sequence[float] = MIDDLE
-    ):
+        self, name: str, options: Mapping[str, Any], mean: Sequence[float] = MIDDLE, std: Sequence[float] = MIDDLE,
+        n_classes: int = 0,
+    ):  # fmt: skip
         super().__init__()
-        self.network = build_timm(name, options, num_classes=0)
+        self.network = build_timm(name, options, num_classes=n_classes)
+        self.n_words = n_classes if isinstance(self.network.get_classifier(), nn.Linear) else 0
         mean_1C11, std_1C11 = (torch.tensor(value).view(1, -1, 1, 1) for value in (mean, std))
         # of pixels in -1..1
         self.register_buffer("mean_1C11", 2 * mean_1C11 - 1)
@@ -112,7 +129,7 @@ class TimmBody(nn.Module):
     def with_weights(cls, tensors: Mapping[str, Tensor], arguments: Mapping[str, Any]) -> "TimmBody":
         """The body that was described, with these weights."""
         with torch.device("meta"):
-            body = cls(arguments["name"], arguments["options"])
+            body = cls(arguments["name"], arguments["options"], n_classes=arguments.get("n_classes", 0))
         body.load_state_dict(dict(tensors), assign=True)
         return body.eval()
 
@@ -120,7 +137,8 @@ class TimmBody(nn.Module):
     def blocks(self) -> list[int]:
         """Widths of the blocks of features that belong together, those nearest to the input first."""
         stages = [info["num_chs"] for info in self.network.feature_info][-N_STAGES:]
-        return [*(width for width in stages for _ in range(2)), self.network.head_hidden_size]
+        words = [self.n_words] if self.n_words else []
+        return [*words, *(width for width in stages for _ in range(2)), self.network.head_hidden_size]
 
     @property
     def n_features(self) -> int:
@@ -141,7 +159,19 @@ class TimmBody(nn.Module):
         scaled_B3SS = (picture_BCSS.expand(-1, 3, -1, -1) - self.mean_1C11) / self.std_1C11
         last, stages = self.network.forward_intermediates(scaled_B3SS)
         parts = [part for stage_BKhw in stages[-N_STAGES:] for part in pooled(stage_BKhw)]
-        return torch.cat([*parts, self.network.forward_head(last, pre_logits=True).float()], 1)
+        last_BK = self.network.forward_head(last, pre_logits=True)
+        words = [_log_shares(self.network.get_classifier()(last_BK))] if self.n_words else []
+        return torch.cat([*words, *parts, last_BK.float()], 1)
+
+    def forget_words(self) -> None:
+        """Take the old head off, and its features with it."""
+        self.network.reset_classifier(0)
+        self.n_words = 0
+
+
+def _log_shares(logit_BK: Tensor) -> Tensor:
+    """Log-probabilities of the old head's classes; of those it thinks impossible it does not matter how much so."""
+    return (logit_BK.float().softmax(1) + 1e-4).log()
 
 
 # ---- opening -------------------------------------------------------------------------------------
@@ -207,9 +237,16 @@ def _of_run(folder: Path) -> Backbone:
 def _of_file(path: Path) -> Backbone:
     tensors, notes = read_weights(path)
     told = describe_file(path, notes)
-    backbone = _empty(told)
+    backbone = _empty(told | {"n_classes": _n_classes(told["name"], tensors)})
     fill_timm(backbone.body.network, tensors, f"{path} as timm's {told['name']!r}")
     return backbone.eval()
+
+
+def _n_classes(name: str, tensors: Mapping[str, Tensor]) -> int:
+    """Of the head in these weights; 0 where there is none."""
+    told = timm_facts(name)
+    head = tensors.get(f"{getattr(told, 'classifier', '')}.weight")
+    return len(head) if head is not None and head.ndim == 2 else 0
 
 
 def _untrained(name: str, seed: int) -> Backbone:
@@ -220,6 +257,7 @@ def _untrained(name: str, seed: int) -> Backbone:
 
 def _empty(told: Mapping[str, Any]) -> Backbone:
     arguments = {key: told[key] for key in ("name", "options", "mean", "std")}
+    arguments["n_classes"] = told.get("n_classes", 0)
     about = {"architecture": "timm", "arguments": arguments, "image_size": told["image_size"], "channels": 3}
     return Backbone(TimmBody(**arguments), about)
 
@@ -273,7 +311,5 @@ def _sized(backbone: Backbone, image_size: int | None) -> Backbone:
 
 
 def _is_fixed(name: str) -> bool:
-    import timm
-
-    told = timm.get_pretrained_cfg(name)
+    told = timm_facts(name)
     return bool(told is not None and told.fixed_input_size)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from twofold.errors import SettingError
 
-__all__ = ["BorrowedNetwork", "build_timm", "describe_file", "fill_timm", "read_weights"]
+__all__ = ["BorrowedNetwork", "build_timm", "describe_file", "fill_timm", "read_weights", "timm_facts"]
 
 STRIDES = (8, 16)  # of the features that are used
 OPTIONS = ("pad_type", "act_layer", "img_size")  # others of timm's could make it read further files
@@ -93,11 +93,18 @@ def describe_file(path: Path, notes: Mapping[str, str]) -> dict[str, Any]:
         )
     options = json.loads(notes.get("timm_kwargs", "{}"))
     options.pop("num_classes", None)
-    own, stats = timm.get_pretrained_cfg(_base(name)), hub.get("pretrained_cfg", {})
+    own, stats = timm_facts(name), hub.get("pretrained_cfg", {})
     given = (0.5,) * 3 if PLAIN in notes.get("input", "") else None
     mean, std = (list(given or stats.get(key) or getattr(own, key, None) or (0.5,) * 3) for key in ("mean", "std"))
     size = (stats.get("input_size") or getattr(own, "input_size", None) or (3, 224, 224))[-1]
     return {"name": name, "options": options, "mean": mean, "std": std, "image_size": int(size)}
+
+
+def timm_facts(name: str) -> Any:
+    """What timm knows of the weights that it has for a network; None where it has none."""
+    import timm
+
+    return timm.get_pretrained_cfg(_base(name))
 
 
 def build_timm(name: str, options: Mapping[str, Any], **shape: Any) -> nn.Module:

@@ -94,12 +94,15 @@ def _patches(picture_BCSS: Tensor, stride: int = STRIDE) -> Tensor:
 
 @torch.no_grad()
 def learn_patch_code(pixel_NSSC: Tensor, seed: int, *, n_words: int, is_half: bool = False) -> PatchCode:
-    """The code of these pictures, uint8 (N, S, S, C) in random order; few pictures have fewer words than `n_words`."""
+    """The code of these pictures, uint8 (N, S, S, C) in random order.
+
+    Few pictures have fewer words than `n_words`; two patches they must have.
+    """
     N, C = len(pixel_NSSC), pixel_NSSC.shape[3]
     generator = torch.Generator().manual_seed(seed)
     patch_MX = _patches(from_pixels(pixel_NSSC[:4000]), 3).flatten(0, 1)
     patch_MX = patch_MX[torch.randperm(len(patch_MX), generator=generator)[:N_PATCHES]]
-    K = min(n_words, max(8, len(patch_MX) // 50))
+    K = max(2, min(n_words, max(8, len(patch_MX) // 50), len(patch_MX)))
     code = PatchCode(C, K, min(N_MEANINGS, K // 2, max(2, N - 1)), is_half=is_half)
     code.white_XX.copy_(_whitening(patch_MX))
     code.word_XK.copy_(_dictionary(functional.normalize(patch_MX @ code.white_XX, dim=1), K, generator).T)

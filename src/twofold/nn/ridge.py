@@ -36,6 +36,8 @@ class Ridge:
     bias_K: np.ndarray
     penalty: float = 0.0
     """Times the mean eigenvalue; of those tried, the one with the least error on rows left out."""
+    error: float = 0.0
+    """Mean squared, of rows left out."""
     left_out_NK: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     """What each row scored by a fit without it, or without its fold."""
 
@@ -64,9 +66,9 @@ class Ridge:
             error = float(np.square(miss_NK).mean())
             if best is None or error < best[0]:
                 best = error, float(penalty), target_NK - miss_NK
-        _, penalty, left_out_NK = best or (0.0, 1.0, target_NK)
+        error, penalty, left_out_NK = best or (0.0, 1.0, target_NK)
         weight_DK = into_DR @ (turned_RK / (value_R + penalty * value_R.mean())[:, None])
-        return cls(weight_DK, mean_K - centre_D @ weight_DK, penalty, left_out_NK)
+        return cls(weight_DK, mean_K - centre_D @ weight_DK, penalty, error, left_out_NK)
 
     def scores(self, feature_ND: np.ndarray) -> np.ndarray:
         """(N, K); about 1 for the class it is, 0 for the others."""

@@ -41,6 +41,10 @@ MODES = ("auto", "frozen", "finetune")
 MOST_FOLDS = 20
 STEPS, POWER = 22, 0.4  # updates: that many for one picture, and growing as that power of their number
 LEAST_ERRORS = 12  # tuning seldom mends more than half, and fewer than six mended prove nothing (McNemar)
+NONE = 1e-9
+# of the old head's opinions and of the stages before the last; the last one counts 1
+WITH_WORDS = ((1.0, 1.0), (NONE, 1.0), (4.0, 1.0), (4.0, NONE))
+WITHOUT_WORDS = ((NONE, 1.0), (NONE, NONE))
 TINY = 1e-12
 
 
@@ -141,9 +145,10 @@ class TransferClassifier(ClassifierMixin, Estimator):
         pixel_NSSC, raw_NP = self._pixels(pictures), raw_pixels(pictures)
         feature_ND = self._features(backbone.body, pixel_NSSC)
         self.backbone_ = adopted(backbone.cpu())
-        self.scale_D_ = block_scales(feature_ND, backbone.blocks)
-        K = len(self.classes_)
-        self.ridge_ = Ridge.fit(feature_ND / self.scale_D_, label_N, K)
+        scale_D, K = block_scales(feature_ND, backbone.blocks), len(self.classes_)
+        # how far the old head's opinions and the earlier stages count: by the error on pictures left out
+        fits = [(Ridge.fit(feature_ND / s_D, label_N, K), s_D) for s_D in _emphases(scale_D, backbone)]
+        self.ridge_, self.scale_D_ = min(fits, key=lambda fit: fit[0].error)
         self.raw_ = Ridge.fit(raw_NP, label_N, K)
         # left out one by one, a rare class would always be one short; so one of each class together
         fold_N = deal_folds(label_N, int(np.clip(len(label_N) // K, 2, MOST_FOLDS)), self.seed)
@@ -153,7 +158,7 @@ class TransferClassifier(ClassifierMixin, Estimator):
         self.share_, self.tuned_temperature_ = 0.0, 1.0
         raw = float((self.raw_.left_out_NK.argmax(1) == label_N).mean())
         self.verdict_ = Verdict.of_frozen(self.temperature_ * left_out_NK, label_N, raw)
-        return Lesson(pixel_NSSC, feature_ND, label_N, left_out_NK.argmax(1) == label_N)
+        return Lesson(pixel_NSSC, feature_ND, scale_D, label_N, left_out_NK.argmax(1) == label_N)
 
     def _left_out(self, feature_ND: np.ndarray, label_N: np.ndarray, fold_N: np.ndarray) -> np.ndarray:
         """What the frozen network scores each fold by a fit without it, (N, K)."""
@@ -185,10 +190,10 @@ class TransferClassifier(ClassifierMixin, Estimator):
             self.n_iter_ = learner.n_updates
 
     def _copies(self, lesson: "Lesson", fold_N: np.ndarray) -> TunedCopies:
-        backbone, K = self.backbone_, len(self.classes_)
+        backbone, K = self.backbone_.bare(), len(self.classes_)
         # the head of a tuned network sees the later half of the stages: the earlier ones are hardly tuned
         n_used = sum(backbone.blocks[len(backbone.blocks) // 2 :])
-        feature_ND, scale_D = lesson.feature_ND[:, -n_used:], self.scale_D_[-n_used:]
+        feature_ND, scale_D = lesson.feature_ND[:, -n_used:], lesson.scale_D[-n_used:]
         networks = []
         for fold in range(fold_N.max() + 2):  # no picture is of the last
             rows = fold_N != fold
@@ -323,7 +328,9 @@ class TransferClassifier(ClassifierMixin, Estimator):
 
     def describe_backbone(self) -> dict[str, Any]:
         """What nn/backbones rebuilds the network from: the tuned one where there is one."""
-        return self.backbone_.about | {"prefix": "backbone." if self.tuned_ is None else "tuned.body."}
+        if self.tuned_ is None:
+            return self.backbone_.about | {"prefix": "backbone."}
+        return self.backbone_.bare().about | {"prefix": "tuned.body."}
 
     def _pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         check_is_fitted(self, "backbone_")
@@ -357,16 +364,28 @@ class TransferClassifier(ClassifierMixin, Estimator):
         self.scale_D_ = tensors["scale"].numpy()
         self.temperature_, self.tuned_temperature_, self.share_ = tensors["mix"].tolist()
         tuned = {name.removeprefix("tuned."): value for name, value in tensors.items() if name.startswith("tuned.")}
-        body = rebuild(about | {"prefix": "body."}, tuned).body if tuned else None
+        bare = self.backbone_.bare().about
+        body = rebuild(bare | {"prefix": "body."}, tuned).body if tuned else None
         self.tuned_ = adopted(network_of(tuned, body)) if tuned else None
         self.verdict_, self.n_iter_ = Verdict.from_json(learned["verdict"]), learned["n_iter"]
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """Pictures to learn from: pixels, features by the frozen network, classes, and which of them it told left out."""
+    """Pictures to learn from: pixels, frozen features and their scales, classes, and which were told when left out."""
 
     pixel_NSSC: np.ndarray
     feature_ND: np.ndarray
+    scale_D: np.ndarray
     label_N: np.ndarray
     is_right_N: np.ndarray
+
+
+def _emphases(scale_D: np.ndarray, backbone: Backbone) -> list[np.ndarray]:
+    """Scales of the features (D): each weighs the old head's opinions, the earlier stages and the last differently."""
+    blocks, n_words = backbone.blocks, backbone.n_words
+    choices = WITH_WORDS if n_words else WITHOUT_WORDS
+    return [
+        scale_D / np.repeat([words] * bool(n_words) + [stages] * (len(blocks) - 1 - bool(n_words)) + [1.0], blocks)
+        for words, stages in choices[: len(choices) if len(blocks) > 1 else 1]
+    ]

@@ -94,6 +94,13 @@ class TunedCopies(Learner):
         self.copies.eval()
         return self
 
+    def configure(self) -> dict[str, torch.optim.Optimizer]:
+        """AdamW, for which slopes far below 1e-6 are rounding: where all is known, it must not follow those."""
+        optimizers = super().configure()
+        for group in optimizers["weights"].param_groups:
+            group["eps"] = 1e-6
+        return optimizers
+
     def schedule(self, fraction: float) -> float:
         """Short warm-up, then half a cosine down to 0."""
         return min((fraction + 1e-3) / WARM_UP, 1.0) * max(0.5 * (1 + math.cos(math.pi * fraction)), 1e-3)

@@ -15,6 +15,7 @@ from twofold.nn.ridge import softmax
 __all__ = ["Verdict", "log_loss", "mixed"]
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the tuned network in the answer
+LEAST_SHARE = 0.05  # a smaller one is not worth its time
 TINY = 1e-12
 
 
@@ -53,19 +54,21 @@ class Verdict:
         self, frozen_NK: np.ndarray, tuned_NK: np.ndarray, label_N: np.ndarray, *, is_right_N: np.ndarray,
         must_tune: bool,
     ) -> "Verdict":  # fmt: skip
-        """The verdict after tuning, by scores of folds left out; the share of the tuned network that foretells best.
+        """The verdict after tuning, by scores of folds left out; and the tuned network's share in the answer.
 
+        Each share that is tried counts by how likely it makes the labels left out: few pictures leave the choice open.
         Large folds left out cost more of what there is to learn from than small ones: the accuracy is corrected by what
         they cost the frozen network, which was right on `is_right_N` when less was left out.
         """
         shares = SHARES[1:] if must_tune else SHARES
-        losses = [log_loss(mixed(frozen_NK, tuned_NK, share), label_N) for share in shares]
-        best, N = int(np.argmin(losses)), len(label_N)
+        losses, N = np.array([log_loss(mixed(frozen_NK, tuned_NK, share), label_N) for share in shares]), len(label_N)
+        share = round(float(softmax(-N * losses[None])[0] @ shares), 2)
         frozen_N = frozen_NK.argmax(1) == label_N
-        said_N = mixed(frozen_NK, tuned_NK, shares[best]).argmax(1)
+        probability_NK = mixed(frozen_NK, tuned_NK, share)
+        said_N = probability_NK.argmax(1)
         test = paired_test(said_N == label_N, frozen_N)
         gain = {"gain": test.gain, "from": test.interval[0], "to": test.interval[1], "p_value": test.p_value}
-        if not shares[best]:
+        if share < LEAST_SHARE:
             return replace(self, gain=gain, reason="the frozen network is kept: tuning foretells no better")
         told = (
             f"{100 * test.gain:+.1f} points on pictures left out "
@@ -75,9 +78,10 @@ class Verdict:
         n_right = int(np.clip(round(cost_N.sum() + (said_N == label_N).sum()), 0, N))
         return replace(
             self, accuracy=n_right / N, interval=_widened(n_right, N, 1.96 * cost_N.std() / N**0.5),
-            log_loss=losses[best], baselines=self.baselines | {"frozen network": self.accuracy}, share=shares[best],
-            gain=gain, table=confusion(label_N, said_N, range(frozen_NK.shape[1])).tolist(),
-            reason=f"the tuned network counts {shares[best]:g}: {told}{'' if test.is_won else ', not proven'}",
+            log_loss=log_loss(probability_NK, label_N), share=share, gain=gain,
+            baselines=self.baselines | {"frozen network": self.accuracy},
+            table=confusion(label_N, said_N, range(frozen_NK.shape[1])).tolist(),
+            reason=f"the tuned network counts {share:.0%}: {told}{'' if test.is_won else ', not proven'}",
         )  # fmt: skip
 
     def measures(self) -> dict[str, float]:
