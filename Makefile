@@ -28,7 +28,8 @@ test: check
 
 bench: setup
 	$(UV) sync --inexact --quiet --group bench
-	for name in latent_order anomaly_tables anomaly_explain fraud resume language text_compression novels record; do \
+	for name in latent_order anomaly_tables anomaly_explain fraud resume language text_compression novels \
+		turing_statistics machine_judge transfer_hymenoptera transfer_few_shot selfsupervised_cifar masked_labels masked_inpaint record; do \
 		$(BIN)/python benchmarks/$$name.py || exit 1; done
 
 format: setup

@@ -64,11 +64,15 @@ def test_untrained_weights_come_from_the_seed_and_leave_global_state_alone():
         assert torch.equal(first(PICTURE), second(PICTURE)) and not torch.equal(first(PICTURE), other(PICTURE))
 
 
-def test_a_file_is_recognised_by_its_name_and_its_head_is_left_out(weights_file):
+def test_a_file_is_recognised_by_its_name_and_what_its_old_head_says_comes_first(weights_file):
     backbone = open_backbone(weights_file, image_size=64)
-    assert backbone.about["arguments"]["name"] == "test_efficientnet"
+    assert backbone.about["arguments"]["name"] == "test_efficientnet" and backbone.n_words == 7
+    bare = backbone.bare()
     with torch.inference_mode():
-        assert backbone(PICTURE).shape == (2, backbone.n_features)
+        feature_BD = backbone(PICTURE)
+        assert torch.allclose(feature_BD[:, :7].exp().sum(1), torch.ones(2), atol=1e-3)
+        assert torch.equal(bare(PICTURE), feature_BD[:, 7:])
+    assert bare.n_features == backbone.n_features - 7 == sum(bare.blocks) and backbone.n_words == 7
 
 
 def test_a_body_is_rebuilt_from_what_is_told_of_it(weights_file):

@@ -43,7 +43,7 @@ class PatchCode(nn.Module):
     >>> pixels = torch.randint(0, 256, (50, 12, 12, 1), dtype=torch.uint8)
     >>> code = learn_patch_code(pixels, 0, n_words=16)
     >>> code(torch.zeros(2, 1, 12, 12)).shape
-    torch.Size([2, 128])
+    torch.Size([2, 64])
     """
 
     def __init__(self, channels: int, n_words: int, n_meanings: int, *, is_half: bool = False):
