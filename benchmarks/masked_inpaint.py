@@ -1,6 +1,6 @@
 """Painting what is hidden, learnt without labels, beside OpenCV's Telea inpainting; and what hiding saves.
 
-Command: python benchmarks/masked_inpaint.py     Machine: 2 cores, one thread     Minutes: 12
+Command: python benchmarks/masked_inpaint.py     Machine: 2 cores, one thread     Minutes: 6
 Needs opencv-python-headless beside the `bench` group.
 Numbers to expect: docs/masked.md
 
@@ -27,8 +27,8 @@ from twofold.nn.view_encoder import ViewEncoder
 
 IMAGES = SHARED / "images"
 SETS = {
-    "fashion": (IMAGES / "fashion-mnist" / "train-images-idx3-ubyte.gz", 28, 5000, 2000),
-    "faces": (IMAGES / "utkfaces-64.parquet", 64, 400, 1500),
+    "fashion": (IMAGES / "fashion-mnist" / "train-images-idx3-ubyte.gz", 28, 5000, 1000),
+    "faces": (IMAGES / "utkfaces-64.parquet", 64, 400, 800),
 }
 RATIO, N_MEASURED = 0.6, 200
 
