@@ -177,14 +177,15 @@ def measured(name: str) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", choices=("ours", "vicreg", "simclr", "pixels"))
-    only = parser.parse_args().only
+    parser.add_argument("--peers", nargs="+", choices=("vicreg", "simclr"), default=["vicreg", "simclr"])
+    only, peers = parser.parse_args().only, parser.parse_args().peers
     torch.set_num_threads(1)
     if only:
         measured(only)
         return
-    rows = [measured(name) for name in ("ours", "vicreg", "simclr", "pixels")]
+    rows = [measured(name) for name in ("ours", *peers, "pixels")]
     nearest = {row["learner"]: 100 * row["nearest"] for row in rows}
-    best = max(nearest["vicreg"], nearest["simclr"])
+    best = max(nearest[name] for name in peers)
     low, high = wilson_interval(round(nearest["ours"] * 100), 10_000)
     record(
         "selfsupervised_cifar",
@@ -193,8 +194,8 @@ def main() -> None:
             {"figure": f"nearest neighbours, accuracy in % ({100 * low:.1f} to {100 * high:.1f})",
              "value": round(nearest["ours"], 1), "must": None, "aim": 62},
             {"figure": "points above raw pixels", "value": round(nearest["ours"] - nearest["pixels"], 1), "must": 10},
-            {"figure": "points above the better of lightly's", "value": round(nearest["ours"] - best, 1), "must": 0,
-             "aim": 8},
+            {"figure": f"points above lightly: {', '.join(peers)}", "value": round(nearest["ours"] - best, 1),
+             "must": 0, "aim": 8},
         ],
         rows=rows,
     )  # fmt: skip

@@ -53,7 +53,7 @@ def borrowed_chapter(seed: int) -> Chapter:
 
 
 def _classifier(run: str, mode: str, seed: int) -> TransferClassifier:
-    return TransferClassifier(run, mode=mode, is_mirrored=False, n_folds=2, seed=seed)
+    return TransferClassifier(run, mode=mode, is_mirrored=False, n_folds=2, n_steps=80, seed=seed)
 
 
 def _signs(seed: int) -> tuple[Pictures, Pictures, Pictures]:
