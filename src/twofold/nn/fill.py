@@ -11,7 +11,7 @@ from torch.nn import functional
 
 __all__ = ["filled"]
 
-N_SMOOTHINGS = 8  # at each size: what is left of the pyramid's blocks
+N_SMOOTHINGS = 2  # at each size: what is left of the pyramid's blocks
 
 
 def filled(picture_BCHW: Tensor, is_known_B1HW: Tensor) -> Tensor:
@@ -32,5 +32,5 @@ def filled(picture_BCHW: Tensor, is_known_B1HW: Tensor) -> Tensor:
     fine_BCHW = functional.interpolate(coarse_BChw, picture_BCHW.shape[2:], mode="bilinear", align_corners=False)
     for _ in range(N_SMOOTHINGS):
         fine_BCHW = torch.where(is_known_B1HW, picture_BCHW, fine_BCHW)
-        fine_BCHW = functional.avg_pool2d(functional.pad(fine_BCHW, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+        fine_BCHW = functional.avg_pool2d(fine_BCHW, 3, stride=1, padding=1, count_include_pad=False)
     return torch.where(is_known_B1HW, picture_BCHW, fine_BCHW)
