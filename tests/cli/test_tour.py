@@ -20,7 +20,7 @@ def test_the_tour_beats_its_baselines_and_writes_a_report_that_stands_alone(tmp_
     autoencoder, detector, language = (chapters[n] for n in ("Autoencoder", "Anomaly detection", "Language model"))
     assert autoencoder["value"] < 0.3 and detector["value"] > 0.94 and language["value"] < 2.3
     html = (tmp_path / "report.html").read_text()
-    assert html.count("<figure>") == 13
+    assert html.count("<figure>") == 15
     # nothing is fetched: no scripts, and every link is inside the page
     assert "<script" not in html and "src=" not in html
     assert not re.findall(r'href="(?!#|data:)', html)

@@ -62,3 +62,13 @@ def test_the_same_seed_gives_the_same_code_and_weights_rebuild_it():
     picture = from_pixels(stripes(3, seed=2))
     assert torch.equal(code(picture), same(picture)) and not torch.equal(code(picture), other(picture))
     assert torch.equal(PatchCode.with_weights(code.state_dict(), is_half=False)(picture), code(picture))
+
+
+def test_axes_exist_where_rounding_left_a_direction_less_than_no_spread():
+    total = torch.diag(torch.tensor([2.0, 1.0, -0.01]))
+    axes, shares = ratio_axes(torch.diag(torch.tensor([1.0, 0.9, 0.0])), total, 2, 0.001)
+    assert torch.isfinite(axes).all() and torch.allclose(shares, torch.tensor([0.9, 0.5]), atol=0.01)
+    rare = (np.random.default_rng(0).random((80, 24, 24, 3)) > 0.996).astype(np.uint8) * 255
+    for is_half in (False, True):
+        code = learn_patch_code(torch.from_numpy(rare), 3, n_words=64, is_half=is_half)
+        assert torch.isfinite(code(from_pixels(torch.from_numpy(rare[:4])))).all()

@@ -151,7 +151,13 @@ def ratio_axes(between_FF: Tensor, total_FF: Tensor, n_axes: int, floor: float) 
     """Directions (F, E) of the largest share of `between` in `total`, of spread 1, and those shares, largest first."""
     total_FF = total_FF.double()
     total_FF.diagonal().add_(floor * total_FF.diagonal().mean() + 1e-9)
-    inverse_FF = torch.linalg.inv(torch.linalg.cholesky(total_FF))
+    root_FF, failed = torch.linalg.cholesky_ex(total_FF)
+    if failed:
+        # half precision rounds a word that is nearly always there to less than no spread
+        spread_F, own_FF = torch.linalg.eigh(total_FF)
+        least = max(floor * float(spread_F.clamp_min(0).mean()), 1e-9)
+        root_FF = torch.linalg.cholesky((own_FF * spread_F.clamp_min(least)) @ own_FF.T)
+    inverse_FF = torch.linalg.inv(root_FF)
     share_F, axis_FF = torch.linalg.eigh(inverse_FF @ between_FF.double() @ inverse_FF.T)
     axis_FE = (inverse_FF.T @ axis_FF).flip(1)[:, :n_axes]
     # of an axis and its reverse always the same one
