@@ -11,7 +11,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "tour": ("tour", "[--out DIR]", "every chapter on the built-in samples, beside baselines; writes report.html"),
     "check": ("look", "DATA", "what the data are; every bad column or row by name, with the remedy"),
-    "fit": ("fit", "METHOD DATA --out RUN", "train: autoencoder, denoiser, detector, compressor, language, masked, transfer"),
+    "fit": ("fit", "METHOD DATA --out RUN", "train a method; which there are: twofold fit --help"),
     "resume": ("fit", "RUN", "go on after a stop or a crash, bit-exact"),
     "evaluate": ("use", "RUN DATA [--label COL]", "the method's measures, with baselines and intervals"),
     "embed": ("use", "RUN DATA -o OUT.parquet", "the latent of each row"),
