@@ -149,7 +149,7 @@ def collapses() -> tuple[int, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=600)
     n_steps = parser.parse_args().steps
     torch.set_num_threads(1)
     train, *pools = glyphs()

@@ -1,6 +1,6 @@
 """Painting the hidden part of pictures of any size with a network for one size, and masks to hide it by.
 
-Dimension key: H, W height and width as given, C channels, S side that the network sees, P side of a patch, t = S / P.
+Dimension key: H, W height and width as given, C channels, S side that the network sees, P side of a patch.
 """
 
 from collections.abc import Callable, Sequence
