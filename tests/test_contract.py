@@ -145,8 +145,10 @@ def finish(training: Any, stop_at: int | None = None) -> None:
 
 
 def journal(run: Path) -> list[dict[str, Any]]:
-    """progress.jsonl without the one thing that no two runs share."""
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in read_progress(run / "progress.jsonl")]
+    """progress.jsonl without what the clock says, which no two runs share: seconds, and the minutes foretold."""
+    lines = [{k: v for k, v in line.items() if k != "seconds"} for line in read_progress(run / "progress.jsonl")]
+    return [line | {"note": line["note"].partition(", ")[0] if line["note"].startswith("tuning, ") else line["note"]}
+            for line in lines]  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -70,19 +70,15 @@ class Learner(nn.Module):
         return min(1.0, (fraction + 1e-3) / 0.02, max((1.0 - fraction) / 0.6, 1e-3))
 
     def step(self, *batch: Tensor) -> dict[str, Tensor]:
-        """One update of the weights; the loss terms before it."""
+        """One update of all weights, by all optimizers; the loss terms before it."""
         with autocast(batch[0].device):
             losses = self.parallel_loss(*batch)
-        self.update("weights", torch.stack(list(losses.values())).sum())
+        torch.stack(list(losses.values())).sum().backward()
+        nn.utils.clip_grad_norm_(self.parameters(), self.clip)
+        for optimizer in self.optimizers.values():
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         return losses
-
-    def update(self, name: str, total: Tensor) -> None:
-        """Move the weights of that optimizer down the gradient of `total`."""
-        optimizer = self.optimizers[name]
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], self.clip)
-        optimizer.step()
 
     @torch.inference_mode()
     def evaluate(self, *held_out: Tensor) -> dict[str, float]:

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import Tensor
 
 from twofold.core.device import choose_device, choose_threads, has_fast_bfloat16
 from twofold.core.estimator import Estimator, seeded
@@ -98,16 +98,6 @@ class RateDistortion(Learner):
             "convolutions": Muon(convolutions, lr=rate, weight_decay=0.0, is_half=self.uses_bfloat16),
             "rest": torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=1e-4, fused=True),
         }
-
-    def step(self, *batch: Tensor) -> dict[str, Tensor]:
-        """One update of both optimizers."""
-        losses = self.parallel_loss(*batch)
-        torch.stack(list(losses.values())).sum().backward()
-        nn.utils.clip_grad_norm_(self.parameters(), self.clip)
-        for optimizer in self.optimizers.values():
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        return losses
 
 
 # ---- the estimator -------------------------------------------------------------------------------

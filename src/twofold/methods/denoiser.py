@@ -72,16 +72,6 @@ class NoiseFinder(Learner):
             ),
         }
 
-    def step(self, *batch: Tensor) -> dict[str, Tensor]:
-        """One update of both optimizers."""
-        losses = self.parallel_loss(*batch)
-        torch.stack(list(losses.values())).sum().backward()
-        torch.nn.utils.clip_grad_norm_(self.parameters(), self.clip)
-        for optimizer in self.optimizers.values():
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        return losses
-
     def loss(self, pixel_BPPC: Tensor, level_B: Tensor) -> dict[str, Tensor]:
         """What the network's answer still lacks."""
         B = len(pixel_BPPC)

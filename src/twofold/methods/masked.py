@@ -118,16 +118,6 @@ class MaskedLearner(Learner):
             ),
         }
 
-    def step(self, *batch: Tensor) -> dict[str, Tensor]:
-        """One update of both optimizers."""
-        losses = self.parallel_loss(*batch)
-        torch.stack(list(losses.values())).sum().backward()
-        nn.utils.clip_grad_norm_(self.parameters(), self.clip)
-        for optimizer in self.optimizers.values():
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        return losses
-
     def loss(self, pixel_BSSC: Tensor) -> dict[str, Tensor]:
         """The error of the painted pixels, and how far apart two views are."""
         picture_BCSS = self.view(pixel_BSSC, 0.0)

@@ -46,17 +46,6 @@ class DefectMarker(Learner):
             ),
         }
 
-    def step(self, *batch: Tensor) -> dict[str, Tensor]:
-        """One update of both groups of weights."""
-        losses = self.parallel_loss(*batch)
-        for optimizer in self.optimizers.values():
-            optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()
-        torch.nn.utils.clip_grad_norm_(self.parameters(), self.clip)
-        for optimizer in self.optimizers.values():
-            optimizer.step()
-        return losses
-
     def loss(self, pixel_BSSC: Tensor) -> dict[str, Tensor]:
         """How badly defects are marked, and how far the painting is from the picture before."""
         clean_BCSS, spoilt_BCSS, where_B1SS = self._spoil(pixel_BSSC)
