@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from twofold.methods.compressor import Compressor
     from twofold.methods.denoiser import Denoiser
     from twofold.methods.detector import AnomalyDetector
+    from twofold.methods.gan import GAN
     from twofold.methods.language import LanguageModel
     from twofold.methods.masked import MaskedAutoencoder
     from twofold.methods.transfer import TransferClassifier
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "GAN",
     "AnomalyDetector",
     "Autoencoder",
     "Compressor",
@@ -34,6 +36,7 @@ _HOMES = {
     "Autoencoder": "twofold.methods.autoencoder",
     "Compressor": "twofold.methods.compressor",
     "Denoiser": "twofold.methods.denoiser",
+    "GAN": "twofold.methods.gan",
     "LanguageModel": "twofold.methods.language",
     "MaskedAutoencoder": "twofold.methods.masked",
     "TransferClassifier": "twofold.methods.transfer",

@@ -5,6 +5,7 @@ from twofold.methods.autoencoder import Autoencoder
 from twofold.methods.compressor import Compressor
 from twofold.methods.denoiser import Denoiser
 from twofold.methods.detector import AnomalyDetector
+from twofold.methods.gan import GAN
 from twofold.methods.language import LanguageModel
 from twofold.methods.masked import MaskedAutoencoder
 from twofold.methods.transfer import TransferClassifier
@@ -16,6 +17,7 @@ METHODS: dict[str, type[Estimator]] = {
     "compressor": Compressor,
     "denoiser": Denoiser,
     "detector": AnomalyDetector,
+    "gan": GAN,
     "language": LanguageModel,
     "masked": MaskedAutoencoder,
     "transfer": TransferClassifier,

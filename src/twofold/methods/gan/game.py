@@ -1,0 +1,203 @@
+"""The game of forger and detective: both players' losses, a turn of each in a step, and what steers it.
+
+Dimension key: B items at a time, N of them to measure on, Z noise numbers, R chances of an augmentation; `x` an item as
+the discriminator sees it, (B, ...).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from twofold.core.distributed import average
+from twofold.core.learner import Learner
+from twofold.core.loop import Progress
+from twofold.methods.gan.alarms import variety
+from twofold.methods.gan.forms import Form
+
+__all__ = ["WATCHED", "Game", "Rivals", "slopes"]
+
+LAZY = 4  # steps from one penalty to the next
+SLOWLY = 0.02  # how fast the balance follows what the detective says now
+FAIR = 0.75  # share of pairs that the detective should tell apart: above it, the penalty grows
+STEER = 0.01
+GAMMAS = (0.25, 256.0)  # least and most, times what the penalty began with
+GAP, GAP_STEP = 0.5, 0.1  # how much better the detective may know what it was taught than what it was not
+WATCHED, SHOWN = 256, 36  # items by which the game is watched, and that are shown
+
+
+# ---- networks ------------------------------------------------------------------------------------
+
+
+class Rivals(nn.Module):
+    """Generator and discriminator, and how the discriminator's score becomes a probability."""
+
+    def __init__(self, generator: nn.Module, discriminator: nn.Module):
+        super().__init__()
+        self.generator, self.discriminator = generator, discriminator
+        # slope and offset, from held-out items and fresh ones
+        self.register_buffer("trust_2", torch.tensor([1.0, 0.0]))
+
+    def probability(self, x: Tensor, class_B: Tensor) -> Tensor:
+        """That each item is real, (B)."""
+        return torch.sigmoid(self.trust_2[0] * self.discriminator(x, class_B) + self.trust_2[1])
+
+
+# ---- loss and step -------------------------------------------------------------------------------
+
+
+class Game(Learner):
+    """Both players' losses, and a turn of each in a step."""
+
+    def __init__(self, network: Rivals, form: Form, *, loss: str, gamma: float, is_half: bool):
+        super().__init__()
+        self.network, self.form = network, form
+        self.is_classic, self.is_half, self.first_gamma = loss == "dcgan", is_half, gamma
+        for name, value in (("gamma", gamma), ("strength", 0.0), ("balance", 0.5), ("n_turns", 0.0)):
+            self.register_buffer(name, torch.tensor(value))
+        self.watched: tuple[Tensor, ...] = ()
+        self.latest: Tensor | None = None
+
+    def configure(self) -> dict[str, torch.optim.Optimizer]:
+        """Adam without momentum for both, as what is to be learned moves; the classic game has some."""
+        betas = (0.5, 0.999) if self.is_classic else (0.0, 0.99)
+        players = {"generator": self.network.generator, "discriminator": self.network.discriminator}
+        return {
+            name: torch.optim.Adam(player.parameters(), self.learning_rate, betas=betas, eps=1e-6, fused=True)
+            for name, player in players.items()
+        }
+
+    def schedule(self, fraction: float) -> float:
+        """Short warm-up, flat, then down to nothing; the classic game knows none of it."""
+        return 1.0 if self.is_classic else super().schedule(fraction)
+
+    def step(self, *batch: Tensor) -> dict[str, Tensor]:
+        """A turn of the discriminator, then one of the generator, with the same made items."""
+        *arrays, class_B = batch
+        real = self.form.real(*arrays)
+        with self.precision(real):
+            made = self.network.generator(self.noise(len(real)), class_B)
+        seen, forged = self.changed(real), self.changed(made)
+        losses = {"discriminator": self.detect(seen, forged.detach(), class_B)}
+        with _frozen(self.network.discriminator), self.precision(real):
+            losses["generator"] = self.forge(seen, forged, class_B)
+            self.move("generator", losses["generator"])
+        self.n_turns += 1
+        return losses
+
+    def detect(self, real: Tensor, made: Tensor, class_B: Tensor) -> Tensor:
+        """The discriminator's turn: tell the real one of each pair; lazily, with the penalties on both slopes."""
+        is_due = not self.is_classic and int(self.n_turns) % LAZY == 0
+        if is_due:
+            real, made = real.requires_grad_(), made.requires_grad_()
+        with torch.autocast(real.device.type, torch.bfloat16, enabled=self.is_half and not is_due):
+            scores = self.scores(real, made, class_B)
+        loss = self.discriminator_loss(*scores)
+        penalty = LAZY * self.gamma / 2 * sum(slopes(s, x) for s, x in zip(scores, (real, made), strict=True)) \
+            if is_due else 0.0  # fmt: skip
+        self.move("discriminator", loss + penalty)
+        self.steer(*scores)
+        return loss
+
+    def forge(self, real: Tensor, made: Tensor, class_B: Tensor) -> Tensor:
+        """The generator's loss: what it made should look more real than the real one beside it."""
+        score_B = self.network.discriminator(made, class_B)
+        if self.is_classic:
+            return functional.softplus(-score_B).mean()
+        with torch.no_grad():
+            real_B = self.network.discriminator(real, class_B)
+        return functional.softplus(real_B - score_B).mean()
+
+    def scores(self, real: Tensor, made: Tensor, class_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Of both (B): in one go, but where batches are normalised."""
+        judge = self.network.discriminator
+        if self.is_classic:
+            return judge(real, class_B), judge(made, class_B)
+        real_B, made_B = judge(torch.cat([real, made]), class_B.repeat(2)).chunk(2)
+        return real_B, made_B
+
+    def discriminator_loss(self, real_B: Tensor, made_B: Tensor) -> Tensor:
+        """-log probability of the truth."""
+        if self.is_classic:
+            return functional.softplus(-real_B).mean() + functional.softplus(made_B).mean()
+        return functional.softplus(made_B - real_B).mean()
+
+    def move(self, player: str, loss: Tensor) -> None:
+        """One update of that player's weights."""
+        optimizer = self.optimizers[player]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        for group in optimizer.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    average(weight.grad)
+        optimizer.step()
+
+    # ---- what steers the game --------------------------------------------------------------------
+
+    @torch.no_grad()
+    def steer(self, real_B: Tensor, made_B: Tensor) -> None:
+        """The penalty grows while the discriminator is too good, and shrinks while it is not good enough."""
+        told_apart = average((real_B > made_B).float().mean())
+        self.balance.lerp_(told_apart, SLOWLY)
+        low, high = (self.first_gamma * factor for factor in GAMMAS)
+        self.gamma.mul_(torch.exp(STEER * (self.balance - FAIR))).clamp_(low, high)
+
+    @torch.inference_mode()
+    def evaluate(self, *held_out: Tensor) -> dict[str, float]:
+        """How real the discriminator finds what it was taught with, what it was not, and what is made.
+
+        Where it knows the first much better than the second it learns by heart: augmentation grows.
+        """
+        *arrays, class_N = (part[:WATCHED] for part in held_out)
+        *known, known_class_N = self.watched
+        unseen, taught = self.form.real(*arrays), self.form.real(*known)
+        made = self.network.generator(self.noise(len(taught)), known_class_N)
+        self.latest = made[:SHOWN].cpu()
+        judge = self.network.discriminator
+        told = {"taught": judge(taught, known_class_N), "unseen": judge(unseen, class_N),
+                "made": judge(made, known_class_N)}  # fmt: skip
+        told = {name: float(score_N.mean()) for name, score_N in told.items()}
+        gap = (told["taught"] - told["unseen"]) / max(told["taught"] - told["made"], 1e-6)
+        self.strength.add_(GAP_STEP if gap > GAP else -GAP_STEP).clamp_(0, 1)
+        return {"real": told["unseen"], "made": told["made"], "gap": gap, "variety": variety(made, taught),
+                "balance": float(self.balance)}  # fmt: skip
+
+    def shown(self, progress: Progress) -> Progress:
+        """With a look at what is made, where the game was just measured: always of the same noise."""
+        if not progress.measures or self.latest is None:
+            return progress
+        return replace(progress, preview=self.form.items(self.latest), note=progress.note)
+
+    def changed(self, x: Tensor) -> Tensor:
+        """As the discriminator sees it: real and made alike are changed a little, the more it learns by heart."""
+        if not self.form.n_chances or self.is_classic:
+            return x
+        return self.form.changed(x, self.uniform(len(x), self.form.n_chances), self.strength)
+
+    def noise(self, n: int) -> Tensor:
+        """What the generator begins with, (B, Z)."""
+        return self.normal(n, self.network.generator.n_noise)  # type: ignore[arg-type]
+
+    def precision(self, like: Tensor) -> torch.autocast:
+        """Half precision where it is quicker."""
+        return torch.autocast(like.device.type, torch.bfloat16, enabled=self.is_half)
+
+
+def slopes(score_B: Tensor, x: Tensor) -> Tensor:
+    """The mean square of the slope of each score by its item (Mescheder, Geiger, Nowozin 2018)."""
+    slope = torch.autograd.grad(score_B.sum(), x, create_graph=True)[0]
+    return slope.flatten(1).square().sum(1).mean()
+
+
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """No gradients for its weights in this block; they still flow through it."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)

@@ -1,0 +1,106 @@
+"""Pictures as a GAN makes them.
+
+Dimension key: N pictures, B of them at a time, C channels, S side, Z noise numbers.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from twofold.data.pictures import open_pictures
+from twofold.errors import SettingError
+from twofold.nn.dcgan import CLASS_DIM, PictureDiscriminator, PictureGenerator
+from twofold.nn.pixels import from_pixels, to_pixels
+
+__all__ = ["PictureForm"]
+
+SIZES, LARGEST_CHOSEN = (8, 16, 32, 64, 128), 32
+MOVED = 1 / 8  # of the side, that augmentation moves a picture at most
+LIGHTER = 0.2
+
+
+class PictureForm:
+    """Pictures in one size, on their way to the detective and back from the forger.
+
+    Parameters
+    ----------
+    size : S: 8, 16, 32, 64 or 128.
+    channels : 1 or 3.
+    """
+
+    name: ClassVar[str] = "pictures"
+    n_chances: ClassVar[int] = 3
+
+    def __init__(self, size: int, channels: int):
+        self.size, self.channels = size, channels
+
+    @classmethod
+    def learn(cls, gan: Any, X: Any) -> tuple["PictureForm", tuple[np.ndarray, ...], np.ndarray | None]:
+        """The size that suits X, its pictures in that size, uint8 (N, S, S, C), and their labels."""
+        if gan.image_size not in (None, *SIZES):
+            raise SettingError(f"image_size is {gan.image_size}. Allowed: {', '.join(map(str, SIZES))}.")
+        pictures = open_pictures(X)
+        form = cls(gan.image_size or _suitable(pictures.size_N2), pictures.channels)
+        return form, form.arrays(pictures), pictures.labels
+
+    def arrays(self, X: Any) -> tuple[np.ndarray, ...]:
+        """Pictures of any kind as uint8 (N, S, S, C)."""
+        return (open_pictures(X).resized(self.size, channels=self.channels),)
+
+    @property
+    def gamma(self) -> float:
+        """What the penalty begins with: slopes are steeper the more pixels there are."""
+        return 0.1 * (self.size / 16) ** 2
+
+    def networks(self, gan: Any, n_classes: int) -> tuple[nn.Module, nn.Module]:
+        """Generator and discriminator."""
+        sizes: dict[str, Any] = {"n_classes": n_classes, "dim": gan.dim or 32}
+        is_classic = gan.loss == "dcgan"
+        return (
+            PictureGenerator(self.size, self.channels, n_noise=gan.noise_dim, is_normed=is_classic, **sizes),
+            PictureDiscriminator(self.size, self.channels, is_normed=is_classic, **sizes),
+        )
+
+    def sizes_of(self, weights: Mapping[str, Tensor]) -> dict[str, int]:
+        """Settings that the networks are rebuilt from: a spoilt config.json must not ask for more than there is."""
+        first = weights["generator.first.weight"]
+        n_class = CLASS_DIM * ("generator.classes.weight" in weights)
+        return {"dim": len(weights["discriminator.layers.0.weight"]), "noise_dim": first.shape[1] - n_class}
+
+    def real(self, pixel_BSSC: Tensor) -> Tensor:
+        """Pictures in -1..1, (B, C, S, S)."""
+        return from_pixels(pixel_BSSC)
+
+    def changed(self, picture_BCSS: Tensor, chance_B3: Tensor, strength: Tensor) -> Tensor:
+        """Each picture moved and lit a little, by that share of what is allowed (Zhao et al. 2020, DiffAugment)."""
+        shift_B2 = (2 * chance_B3[:, :2] - 1) * 2 * MOVED * strength
+        turn_B23 = torch.eye(2, 3, device=picture_BCSS.device).repeat(len(picture_BCSS), 1, 1)
+        turn_B23[:, :, 2] = (shift_B2 * self.size / 2).round() / (self.size / 2)  # whole pixels: nothing is blurred
+        grid_BSS2 = functional.affine_grid(turn_B23, list(picture_BCSS.shape), align_corners=False)
+        moved = functional.grid_sample(
+            picture_BCSS, grid_BSS2, mode="nearest", padding_mode="border", align_corners=False
+        )
+        return moved + LIGHTER * strength * (2 * chance_B3[:, 2, None, None, None] - 1)
+
+    def items(self, picture_NCSS: Tensor) -> np.ndarray:
+        """uint8 pictures (N, S, S, C)."""
+        return to_pixels(picture_NCSS).numpy()
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` takes."""
+        return {"size": self.size, "channels": self.channels}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> "PictureForm":
+        """The reverse of `to_json`."""
+        return cls(int(told["size"]), int(told["channels"]))
+
+
+def _suitable(size_N2: np.ndarray) -> int:
+    """The side next to the median of the short ones, at most 32: larger ones are for users to ask for."""
+    side = float(np.median(size_N2.min(1)))
+    return min((size for size in SIZES if size <= LARGEST_CHOSEN), key=lambda size: abs(np.log(size / side)))

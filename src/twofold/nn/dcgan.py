@@ -1,0 +1,96 @@
+"""A forger and a detective of pictures, of convolutions alone.
+
+Radford, Metz, Chintala 2015 (DCGAN), https://arxiv.org/abs/1511.06434: strided convolutions that halve the side, and
+transposed ones that double it. The class goes in with the noise; the detective weighs its features by the class
+(Miyato and Koyama 2018, https://arxiv.org/abs/1802.05637).
+Dimension key: B pictures, C channels, S side, Z noise numbers, D width.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["CLASS_DIM", "PictureDiscriminator", "PictureGenerator"]
+
+LEAST_SIDE = 4
+WIDEST = 4  # times the width of the layer at full size
+SLOPE = 0.2  # of what is below 0
+CLASS_DIM = 16
+
+
+class PictureGenerator(nn.Module):
+    """Noise to pictures in -1..1.
+
+    Parameters
+    ----------
+    size, channels : of the pictures; the size is 4 times a power of 2.
+    dim : width before the last doubling; it doubles towards the noise, up to 4 x.
+    is_normed : whether features are normalised by their batch.
+
+    Examples
+    --------
+    >>> generator = PictureGenerator(16, 1, n_classes=1, n_noise=8, dim=4, is_normed=False)
+    >>> generator(torch.zeros(2, 8), torch.zeros(2, dtype=torch.int64)).shape
+    torch.Size([2, 1, 16, 16])
+    """
+
+    def __init__(self, size: int, channels: int, *, n_classes: int, n_noise: int, dim: int, is_normed: bool):
+        super().__init__()
+        self.n_noise = n_noise
+        widths = _widths(size, dim)[::-1]
+        self.classes = nn.Embedding(n_classes, CLASS_DIM) if n_classes > 1 else None
+        self.first = nn.Linear(n_noise + CLASS_DIM * (n_classes > 1), widths[0] * LEAST_SIDE**2)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(D) if is_normed else nn.Identity() for D in widths)
+        self.layers = nn.ModuleList(
+            nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)
+            for before, after in zip(widths, [*widths[1:], channels], strict=True)
+        )
+
+    def forward(self, noise_BZ: Tensor, class_B: Tensor) -> Tensor:
+        """Pictures (B, C, S, S)."""
+        told = [noise_BZ] if self.classes is None else [noise_BZ, self.classes(class_B)]
+        x = self.first(torch.cat(told, 1)).unflatten(1, (-1, LEAST_SIDE, LEAST_SIDE))
+        x = x.contiguous(memory_format=torch.channels_last)
+        for norm, layer in zip(self.norms, self.layers, strict=True):
+            x = layer(functional.leaky_relu(norm(x), SLOPE))
+        return torch.tanh(x.float())
+
+
+class PictureDiscriminator(nn.Module):
+    """Pictures to a score, higher for real ones.
+
+    Parameters
+    ----------
+    is_normed : whether features are normalised by their batch, as the classic game does; penalties on the slope need
+        it left out.
+    """
+
+    def __init__(self, size: int, channels: int, *, n_classes: int, dim: int, is_normed: bool = False):
+        super().__init__()
+        widths = _widths(size, dim)
+        self.layers = nn.ModuleList(
+            nn.Conv2d(before, after, 4, stride=2, padding=1)
+            for before, after in zip([channels, *widths], widths, strict=False)
+        )
+        self.norms = nn.ModuleList(
+            nn.BatchNorm2d(D) if is_normed and i else nn.Identity() for i, D in enumerate(widths)
+        )
+        self.last = nn.Linear(widths[-1] * LEAST_SIDE**2, 1, bias=False)
+        self.classes = nn.Embedding(n_classes, widths[-1]) if n_classes > 1 else None
+
+    def forward(self, picture_BCSS: Tensor, class_B: Tensor) -> Tensor:
+        """Scores (B)."""
+        x = picture_BCSS.contiguous(memory_format=torch.channels_last)
+        for norm, layer in zip(self.norms, self.layers, strict=True):
+            x = functional.leaky_relu(norm(layer(x)), SLOPE)
+        x = x.float()
+        score_B = functional.linear(x.flatten(1), self.last.weight.float())[:, 0]
+        if self.classes is None:
+            return score_B
+        return score_B + (x.mean((2, 3)) * self.classes(class_B)).sum(1)
+
+
+def _widths(size: int, dim: int) -> list[int]:
+    """The width after each halving of the side, down to 4 pixels."""
+    n_halvings = (size // LEAST_SIDE).bit_length() - 1
+    return [dim * min(2**i, WIDEST) for i in range(n_halvings)]
