@@ -81,6 +81,11 @@ FACTS = {
         {"dim": 8, "depth": 1, "patch_size": 16, "batch_size": 4, "precision": "float32"}, (GREY, COLOUR),
         "sample:photos", ("denoise", "estimate_gain"), is_for_arrays=False,
     ),
+    "gan": Facts(
+        {"dim": 4, "noise_dim": 8, "batch_size": 8, "precision": "float32"}, (GREY, COLOUR),
+        str(HERE / "digits.parquet"),
+        ("discriminate",), is_for_arrays=False,
+    ),
     "masked": Facts(
         {"dim": 32, "depth": 1, "n_words": 16, "batch_size": 8, "precision": "float32"}, (GREY, COLOUR),
         str(HERE / "digits.parquet"), ("transform",), is_for_arrays=False,
@@ -123,6 +128,8 @@ def answers(model: Estimator, X: Any) -> dict[str, Any]:
         files = [model.compress(picture) for picture in X]
         return {"files": [file.hex() for file in files], "back": plain([model.decompress(file) for file in files])}
     told = {verb: plain(getattr(model, verb)(X)) for verb in facts(model.method).verbs if hasattr(model, verb)}
+    if hasattr(model, "sample"):
+        told |= {"sample": plain(model.sample(5, seed=1))}
     return told | ({"inpaint": plain(model.inpaint(X, ratio=0.5))} if hasattr(model, "inpaint") else {})
 
 

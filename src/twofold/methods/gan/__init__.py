@@ -30,8 +30,7 @@ from twofold.core.estimator import Estimator, seeded
 from twofold.core.loop import Progress, train
 from twofold.core.splits import hold_out
 from twofold.errors import DataError, SettingError
-from twofold.measure.report import Measure
-from twofold.methods.gan.alarms import alarm, copying
+from twofold.methods.gan.alarms import alarm
 from twofold.methods.gan.forms import FORMS, Form, form_for
 from twofold.methods.gan.game import WATCHED, Game, Rivals
 
@@ -40,6 +39,7 @@ __all__ = ["GAN", "Game"]
 LOSSES = ("relativistic", "dcgan")
 AT_ONCE = 256  # items
 LEAST_OF_A_CLASS = 10
+COMPARED = 5000  # training items among which a copy is looked for
 
 
 # ---- the estimator -------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ class GAN(Estimator):
                 yield from map(learner.shown, steps)
         finally:
             self._finish(learner.network, form)
-            self._judge(learner, (held_out or kept)[:-1])
+            self._judge(learner, kept[:-1], (held_out or kept)[:-1])
             self.n_iter_ = learner.n_updates
 
     @property
@@ -163,28 +163,27 @@ class GAN(Estimator):
         is_half = self.precision == "bfloat16" or (self.precision == "auto" and is_half_quicker(device))
         learner = Game(network, form, loss=self.loss, gamma=self.gamma or form.gamma, is_half=is_half).to(device)
         learner.learning_rate = self.learning_rate
-        learner.watched = tuple(torch.from_numpy(np.array(part[:WATCHED])).to(device) for part in kept)
+        learner.watch(*(torch.from_numpy(np.array(part[:WATCHED])).to(device) for part in kept))
         return learner
 
     def _finish(self, network: Rivals, form: Form) -> None:
         self.network_, self.form_ = network.cpu().eval().requires_grad_(False), form
 
-    def _judge(self, game: Game, held_out: tuple[np.ndarray, ...]) -> None:
+    def _judge(self, game: Game, kept: tuple[np.ndarray, ...], held_out: tuple[np.ndarray, ...]) -> None:
         """The state of the game at the end, what went wrong, and how far to trust the detective's score."""
         *unseen, class_N = (torch.from_numpy(np.array(part[:WATCHED])) for part in held_out)
-        game.generator.manual_seed(self.seed)
+        *taught, known_N = (torch.from_numpy(np.array(part[:COMPARED])) for part in kept)
         game = game.cpu()
-        game.watched = tuple(part.cpu() for part in game.watched)
         game.generator = torch.Generator().manual_seed(self.seed)
+        game.watch(*(part[:WATCHED] for part in (*taught, known_N)))
         measures = game.evaluate(*unseen, class_N)
         with torch.inference_mode():
-            *taught, known_N = game.watched
-            made = self._made(class_N, self.seed)
-            x = [self.form_.real(*part) for part in (unseen, taught)]
-            measures["distance"] = copying(made, *x)
-            self._trust(x[0], made, class_N)
+            real, made = self.form_.real(*unseen), self._made(class_N, self.seed)
+            measures["distance"] = game.sight.distance(made, real, self.form_.real(*taught))
+        self._trust(real, made, class_N)
         self.measures_, self.alarms_ = measures, [text] if (text := alarm(measures)) else []
 
+    @torch.inference_mode()
     def _trust(self, real: Tensor, made: Tensor, class_N: Tensor) -> None:
         """Slope and offset that make the score a probability (Platt 1999)."""
         judge = self.network_.discriminator

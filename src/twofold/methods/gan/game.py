@@ -15,16 +15,17 @@ from torch.nn import functional
 from twofold.core.distributed import average
 from twofold.core.learner import Learner
 from twofold.core.loop import Progress
-from twofold.methods.gan.alarms import variety
+from twofold.methods.gan.alarms import Sight
 from twofold.methods.gan.forms import Form
 
 __all__ = ["WATCHED", "Game", "Rivals", "slopes"]
 
+EVEN = 0.6931  # nats: the loss of guessing, log 2
 LAZY = 4  # steps from one penalty to the next
 SLOWLY = 0.02  # how fast the balance follows what the detective says now
-FAIR = 0.75  # share of pairs that the detective should tell apart: above it, the penalty grows
-STEER = 0.01
-GAMMAS = (0.25, 256.0)  # least and most, times what the penalty began with
+FAIR = 0.47  # nats the detective should lose a pair; at .69 it guesses. Below, the penalty grows (docs/LOG.md)
+STEER = 0.02
+GAMMAS = (1 / 16, 64.0)  # least and most, times what the penalty began with
 GAP, GAP_STEP = 0.5, 0.1  # how much better the detective may know what it was taught than what it was not
 WATCHED, SHOWN = 256, 36  # items by which the game is watched, and that are shown
 
@@ -56,9 +57,10 @@ class Game(Learner):
         super().__init__()
         self.network, self.form = network, form
         self.is_classic, self.is_half, self.first_gamma = loss == "dcgan", is_half, gamma
-        for name, value in (("gamma", gamma), ("strength", 0.0), ("balance", 0.5), ("n_turns", 0.0)):
+        for name, value in (("gamma", gamma), ("strength", 0.0), ("balance", EVEN), ("n_turns", 0.0)):
             self.register_buffer(name, torch.tensor(value))
         self.watched: tuple[Tensor, ...] = ()
+        self.sight: Sight | None = None
         self.latest: Tensor | None = None
 
     def configure(self) -> dict[str, torch.optim.Optimizer]:
@@ -99,7 +101,7 @@ class Game(Learner):
         penalty = LAZY * self.gamma / 2 * sum(slopes(s, x) for s, x in zip(scores, (real, made), strict=True)) \
             if is_due else 0.0  # fmt: skip
         self.move("discriminator", loss + penalty)
-        self.steer(*scores)
+        self.steer(loss)
         return loss
 
     def forge(self, real: Tensor, made: Tensor, class_B: Tensor) -> Tensor:
@@ -139,12 +141,16 @@ class Game(Learner):
     # ---- what steers the game --------------------------------------------------------------------
 
     @torch.no_grad()
-    def steer(self, real_B: Tensor, made_B: Tensor) -> None:
+    def steer(self, loss: Tensor) -> None:
         """The penalty grows while the discriminator is too good, and shrinks while it is not good enough."""
-        told_apart = average((real_B > made_B).float().mean())
-        self.balance.lerp_(told_apart, SLOWLY)
+        self.balance.lerp_(average(loss.detach().clone()), SLOWLY)
         low, high = (self.first_gamma * factor for factor in GAMMAS)
-        self.gamma.mul_(torch.exp(STEER * (self.balance - FAIR))).clamp_(low, high)
+        self.gamma.mul_(torch.exp(STEER * (FAIR - self.balance))).clamp_(low, high)
+
+    def watch(self, *known: Tensor) -> None:
+        """Take some training items, arrays and class, by which `evaluate` watches the game."""
+        self.watched = known
+        self.sight = Sight(self.form.real(*known[:-1]))
 
     @torch.inference_mode()
     def evaluate(self, *held_out: Tensor) -> dict[str, float]:
@@ -163,7 +169,7 @@ class Game(Learner):
         told = {name: float(score_N.mean()) for name, score_N in told.items()}
         gap = (told["taught"] - told["unseen"]) / max(told["taught"] - told["made"], 1e-6)
         self.strength.add_(GAP_STEP if gap > GAP else -GAP_STEP).clamp_(0, 1)
-        return {"real": told["unseen"], "made": told["made"], "gap": gap, "variety": variety(made, taught),
+        return {"real": told["unseen"], "made": told["made"], "gap": gap, "coverage": self.sight.coverage(made, taught),
                 "balance": float(self.balance)}  # fmt: skip
 
     def shown(self, progress: Progress) -> Progress:
