@@ -5,143 +5,26 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
-from hashlib import sha256
+from dataclasses import asdict
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import pyarrow as pa
 
 from twofold import __version__
 from twofold.core.checkpoint import locked
 from twofold.core.distributed import is_main
 from twofold.core.estimator import CONFIG, FORMAT, Estimator, read_config
 from twofold.core.loop import CHECKPOINT, Progress
-from twofold.data import default_label, open_table
+from twofold.core.material import Material, Source, label_text, text_fingerprint
 from twofold.data.atomic import append_line, write_atomically
-from twofold.data.columns import fingerprint
-from twofold.data.pictures import Pictures, holds_pictures, open_pictures
-from twofold.data.tables import split_label
-from twofold.data.text import read_text
-from twofold.errors import DataError, RunError
+from twofold.errors import RunError, TwofoldError
 from twofold.measure.report import Measure
 from twofold.methods import METHODS
 
 __all__ = [
-    "Source", "find_runs", "fit_run", "label_text", "load", "read_progress", "resume_run", "text_fingerprint",
-    "write_card",
+    "Material", "Source", "find_runs", "fit_run", "label_text", "load", "read_progress", "resume_run",
+    "text_fingerprint", "training_material", "write_card",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where rows or pictures come from, what their labels are, which label means normal, and which split is meant."""
-
-    data: str
-    label: str | None = None
-    normal: str | None = None
-    split: str | None = None
-
-    def read(self) -> tuple[pa.Table, np.ndarray | None]:
-        """The features, and the labels as texts (None where no label column was named)."""
-        table = open_table(self.data)
-        label = self.label or default_label(self.data)
-        if label is None:
-            if self.normal is not None:
-                raise DataError(f"--normal {self.normal} needs --label: the column in which that value stands.")
-            return table, None
-        features, labels = split_label(table, label)
-        return features, np.array([label_text(value) for value in labels], dtype=object)
-
-    def training_rows(self) -> pa.Table:
-        """The rows to learn from: all, or only the normal ones when it was said which those are."""
-        features, labels = self.read()
-        if self.normal is None or labels is None:
-            return features
-        return features.filter(pa.array(self.are_normal(labels, self.normal)))
-
-    def pictures(self) -> Pictures:
-        """The pictures of the split that was named; else those to measure on: test, else val, else all."""
-        if self.split is not None:
-            return open_pictures(self.data, split=self.split, label=self.label)
-        for split in ("test", "val"):
-            try:
-                return open_pictures(self.data, split=split, label=self.label)
-            except DataError:
-                continue
-        return open_pictures(self.data, split="all", label=self.label)
-
-    def training_pictures(self) -> Pictures:
-        """The pictures to learn from: the train split where there is one, and only normal ones when that was said."""
-        pictures = open_pictures(self.data, split=self.split, label=self.label)
-        if self.normal is None:
-            return pictures
-        if pictures.labels is None:
-            raise DataError(
-                f"--normal {self.normal} needs labels; {self.data} has none. Sort the pictures into a folder a label."
-            )
-        return pictures.take(self.are_normal(pictures.labels, self.normal))
-
-    def are_normal(self, labels: np.ndarray, normal: str) -> np.ndarray:
-        """Which of the labels mean normal (N booleans).
-
-        Raises
-        ------
-        DataError
-            When none does: the message lists the labels there are.
-        """
-        is_normal_N = labels == label_text(normal)
-        if not is_normal_N.any():
-            values = sorted(set(labels))
-            shown = ", ".join(values[:10]) + (f" and {len(values) - 10} more" if len(values) > 10 else "")
-            raise DataError(
-                f"{self.data}: no row has {self.label or default_label(self.data) or 'the label'} = {normal}. "
-                f"Values there: {shown}. "
-                "Give one of them as --normal."
-            )
-        return is_normal_N
-
-
-@dataclass(frozen=True)
-class Material:
-    """What an estimator is given to learn from."""
-
-    X: Any
-    fingerprint: str
-    unit: str
-    size: int
-    only_label: str | None = None
-    """Of pictures that all have the same one, such as `good`: it means normal."""
-
-    @classmethod
-    def of(cls, estimator: Estimator, source: Source) -> "Material":
-        """The source as the estimator reads it: a table, pictures or a text."""
-        if estimator.reads == ("text",):
-            return cls._of_text(estimator, source)
-        is_pictures = holds_pictures(source.data)
-        if "pictures" in estimator.reads and (is_pictures or "table" not in estimator.reads):
-            pictures = source.training_pictures()
-            labels = [] if pictures.labels is None else sorted(set(pictures.labels))
-            only_label = labels[0] if len(labels) == 1 else None
-            return cls(pictures, pictures.fingerprint, "n_pictures", len(pictures), only_label)
-        if is_pictures:
-            raise DataError(
-                f"{source.data} holds pictures; {estimator.method!r} learns from a table. Give a CSV or Parquet file."
-            )
-        rows = source.training_rows()
-        return cls(rows, fingerprint(rows), "n_rows", rows.num_rows)
-
-    @classmethod
-    def _of_text(cls, estimator: Estimator, source: Source) -> "Material":
-        if source.label is not None or source.normal is not None:
-            raise DataError(
-                f"--label and --normal are for tables and pictures; {estimator.method!r} learns from a text. "
-                "Leave them out."
-            )
-        text = read_text(source.data, getattr(estimator, "encoding", "utf-8"))
-        return cls([text], text_fingerprint(text), "n_characters", len(text))
 
 
 def load(folder: str | Path) -> Estimator:
@@ -157,6 +40,18 @@ def load(folder: str | Path) -> Estimator:
     if config.get("state") == "training":
         raise RunError(f"{folder} is unfinished. Finish it with: twofold resume {folder}")
     return METHODS[config["method"]].load(folder)
+
+
+def training_material(estimator: Estimator, folder: str | Path) -> Material | None:
+    """What a run learned from, where it still lies there unchanged; else None."""
+    data = read_config(Path(folder)).get("data") or {}
+    if data.get("data") is None:
+        return None
+    try:
+        material = Material.of(estimator, Source.of(data))
+    except (TwofoldError, OSError):
+        return None
+    return material if material.fingerprint == data.get("fingerprint") else None
 
 
 def fit_run(estimator: Estimator, source: Source, folder: str | Path) -> Iterator[Progress]:
@@ -179,7 +74,7 @@ def resume_run(folder: str | Path) -> Iterator[Progress]:
     if config.get("state") == "finished":
         raise RunError(f"{folder} is finished; there is nothing to resume. Train a longer one into another folder.")
     data = config.get("data", {})
-    source = Source(data.get("data"), data.get("label"), data.get("normal"), data.get("split"))
+    source = Source.of(data)
     estimator = METHODS[config["method"]].from_settings(config["settings"])
     material = Material.of(estimator, source)
     if material.fingerprint != data.get("fingerprint"):
@@ -198,7 +93,9 @@ def _train_in(estimator: Estimator, source: Source, material: "Material", folder
             # of a run that was killed before it had a name
             (folder / "checkpoint" / CHECKPOINT).unlink(missing_ok=True)
         journal = _Journal(folder / "progress.jsonl")
-        training = estimator.train(material.X, folder=folder / "checkpoint")
+        # labels only to those that learn from them; others read them off the pictures, or do without
+        y = material.y if getattr(estimator, "learns_labels", False) else None
+        training = estimator.train(material.X, y, folder=folder / "checkpoint")
         state = "stopped"
         try:
             for progress in training:
@@ -311,22 +208,6 @@ def _known_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def text_fingerprint(text: str) -> str:
-    """SHA-256 of a text."""
-    return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def label_text(value: Any) -> str:
-    """A label as text; 0, 0.0 and "0" are the same label."""
-    if value is None:
-        return ""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return str(value).strip()
-    return str(int(number)) if number.is_integer() else str(number)
-
-
 # ---- the model card ------------------------------------------------------------------------------
 
 
@@ -348,6 +229,10 @@ def write_card(estimator: Estimator, folder: Path, data: dict[str, Any], measure
 def _size_sentence(data: dict[str, Any]) -> str:
     if "n_characters" in data:
         return f"a text of {data['n_characters']} characters"
+    if "n_lines" in data:
+        return f"{data['n_lines']} texts, one a line"
+    if "n_sounds" in data:
+        return f"{data['n_sounds']} sounds"
     if "n_pictures" in data:
         normal = data.get("normal")
         return f"{data['n_pictures']} pictures" + (f", only those labelled {normal}" if normal is not None else "")

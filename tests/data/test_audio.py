@@ -173,6 +173,30 @@ def test_labels_come_from_folders_or_from_names(tmp_path):
     assert folders.ids == ["cat/2.wav", "dog/1.wav"] and folders.labels.tolist() == ["cat", "dog"]
 
 
+def test_names_with_hundreds_of_first_parts_are_no_labels(tmp_path):
+    paths = [tmp_path / f"{i % 70}_ann_{i}.wav" for i in range(140)]
+    for path in paths:
+        write_sound(path, TONE[:20], RATE)
+    assert open_sounds(tmp_path).labels is None
+    assert len(set(open_sounds(paths[:50] + paths[70:90]).labels)) == 50
+
+
+def test_metadata_beside_sounds_tell_of_them_and_their_labels_come_first(tmp_path):
+    for name in ("clips/7_ann_0.wav", "clips/7_bob_1.wav", "clips/8_bob_0.wav"):
+        (tmp_path / "clips").mkdir(exist_ok=True)
+        write_sound(tmp_path / name, TONE[:99], RATE)
+    told = "file_name,label,age\n7_ann_0.wav,low,30\n8_bob_0.wav,high,40\n7_bob_1.wav,low,40\nlost.wav,low,1\n"
+    (tmp_path / "clips" / "metadata.csv").write_text(told)
+    sounds = open_sounds(tmp_path)
+    assert sounds.labels.tolist() == ["low", "low", "high"] and sounds.table["age"].to_pylist() == ["30", "40", "40"]
+    assert [bad.name for bad in sounds.bad] == ["clips/lost.wav"] and holds_sounds(tmp_path)
+    assert [note for note in sounds.notes if note.startswith("labels")] == ["labels: column 'label'"]
+    with zipfile.ZipFile(tmp_path / "d.zip", "w") as archive:
+        for path in (tmp_path / "clips").iterdir():
+            archive.write(path, f"clips/{path.name}")
+    assert open_sounds(tmp_path / "d.zip").labels.tolist() == ["low", "low", "high"]
+
+
 def test_splits_are_folders_and_train_is_the_default(tmp_path):
     for name in ("train/dog/1.wav", "train/cat/2.wav", "test/dog/3.wav"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -44,8 +44,8 @@ def test_items_of_training_are_no_real_items(folders, capsys):
     assert found["n_real"] == 39 and "1 real items were seen in training" in err
 
 
-def test_a_run_and_a_human_judge_are_refused_with_what_to_do(folders, capsys):
-    (folders / "real" / "config.json").write_text("{}")
-    assert "twofold sample" in told(capsys, folders / "real", folders / "fake", code=2)[0]["error"]
+def test_a_run_in_the_second_place_and_a_human_judge_are_refused_with_what_to_do(folders, capsys):
     assert "machine" in told(capsys, "a", "b", "--judge", "human", code=2)[0]["error"]
     assert "does not exist" in told(capsys, folders / "absent.csv", folders / "fake", code=2)[0]["error"]
+    (folders / "fake" / "config.json").write_text("{}")
+    assert "a run stands first" in told(capsys, folders / "real", folders / "fake", code=2)[0]["error"]

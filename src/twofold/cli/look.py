@@ -38,8 +38,9 @@ class ShowFlags:
 
 
 def check(arguments: list[str]) -> dict[str, Any]:
-    """What each column is taken for, with remarks; every picture that cannot be read."""
+    """What each column is taken for, with remarks; every picture or sound that cannot be read."""
     from twofold.data import open_table
+    from twofold.data.audio import holds_sounds
     from twofold.data.columns import Columns
     from twofold.data.pictures import holds_pictures
     from twofold.data.tables import table_notes
@@ -48,6 +49,8 @@ def check(arguments: list[str]) -> dict[str, Any]:
     flags = parse(CheckFlags, "check", arguments)
     if holds_pictures(flags.data):
         return _check_pictures(flags.data)
+    if holds_sounds(flags.data):
+        return _check_sounds(flags.data)
     if is_text(flags.data):
         return _check_text(flags.data)
     rows = open_table(flags.data)
@@ -59,9 +62,43 @@ def check(arguments: list[str]) -> dict[str, Any]:
     return {"data": flags.data, "rows": rows.num_rows, "notes": table_notes(rows), "columns": description}
 
 
-def _check_pictures(data: str) -> dict[str, Any]:
+def _check_sounds(data: str) -> dict[str, Any]:
+    from twofold.data.audio import open_sounds
+    from twofold.data.names import shown
+
+    sounds = open_sounds(data, split="all")
+    seconds_N = sounds.seconds_N
+    facts = {
+        "sounds": len(sounds), "samples a second": sounds.rate,
+        "seconds each": f"{seconds_N.min():.3g} to {seconds_N.max():.3g}",
+        "minutes together": float(seconds_N.sum()) / 60,
+        "duplicates": len(sounds) - len({digest.tobytes() for digest in sounds.digest_N16}),
+        "columns beside": None if sounds.table is None else ", ".join(sounds.table.column_names),
+        "cannot be read": len(sounds.bad),
+    }  # fmt: skip
+    say(f"{shown(data)}: sounds")
+    return {"data": data, **_told(sounds, facts, "sounds")}
+
+
+def _told(items: Any, facts: dict[str, Any], what: str) -> dict[str, Any]:
+    """Say the notes, the facts, how many there are of each class, and every bad file."""
     from collections import Counter
 
+    for note in items.notes:
+        say(f"note: {note}")
+    table([{"what": name, "value": value} for name, value in facts.items() if value is not None])
+    classes = Counter([] if items.labels is None else items.labels.tolist())
+    if classes:
+        table([{"class": name, what: n} for name, n in classes.items()])
+    for name, reason in items.bad:
+        say(f"bad: {name} {reason}")
+    bad = [{"name": name, "reason": reason} for name, reason in items.bad]
+    return {
+        "notes": items.notes, **facts, "classes": dict(classes), "bad": bad, "fingerprint": items.fingerprint,
+    }  # fmt: skip
+
+
+def _check_pictures(data: str) -> dict[str, Any]:
     from twofold.data.names import shown
     from twofold.data.pictures import open_pictures
 
@@ -74,19 +111,7 @@ def _check_pictures(data: str) -> dict[str, Any]:
         "cannot be read": len(pictures.bad),
     }  # fmt: skip
     say(f"{shown(data)}: pictures")
-    for note in pictures.notes:
-        say(f"note: {note}")
-    table([{"what": name, "value": value} for name, value in facts.items() if value is not None])
-    classes = Counter([] if pictures.labels is None else pictures.labels.tolist())
-    if classes:
-        table([{"class": name, "pictures": n} for name, n in classes.items()])
-    for name, reason in pictures.bad:
-        say(f"bad: {name} {reason}")
-    bad = [{"name": name, "reason": reason} for name, reason in pictures.bad]
-    return {
-        "data": data, "notes": pictures.notes, **facts, "channels": pictures.channels, "classes": dict(classes),
-        "bad": bad, "fingerprint": pictures.fingerprint,
-    }  # fmt: skip
+    return {"data": data, **_told(pictures, facts, "pictures"), "channels": pictures.channels}
 
 
 def _span(n_N: Any) -> str:

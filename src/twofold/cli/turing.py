@@ -8,32 +8,37 @@ import tyro
 
 from twofold.cli.flags import parse
 from twofold.cli.output import say, table
+from twofold.cli.use import with_verb
+from twofold.core.estimator import CONFIG
 from twofold.data.names import shown
 from twofold.errors import SettingError
+from twofold.runs import load
 from twofold.turing.items import Items, fingerprints, open_items, open_sides
 from twofold.turing.judge import Judgement, judge
 
 __all__ = ["turing"]
 
+MOST = 1000  # items of each side, as many as the judge takes
+
 
 @dataclass(kw_only=True)
 class TuringFlags:
-    """Can the fakes be told from the real ones? Any two folders or files of one kind."""
+    """Can the fakes be told from the real ones? A generator's run and real data, or any two folders of one kind."""
 
-    real: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="REAL")]
-    """Pictures, sounds, rows of a table, or lines of a text."""
-    fake: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="FAKE")]
-    """The same kind: generated, repaired or decompressed."""
+    real: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN|REAL")]
+    """A generator's run, whose fakes are made now; or real pictures, sounds, rows of a table, or lines of a text."""
+    fake: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA|FAKE")]
+    """After a run the real data; after real data the fakes: generated, repaired or decompressed."""
     judge: Literal["machine", "human"] = "machine"
     """Who judges."""
     n: Annotated[int | None, tyro.conf.arg(aliases=["-n"])] = None
     """Items of each side (None: as many as both have, at most 1000)."""
     seen: str | None = None
     """Data that training saw: none of them counts as real."""
-    split: str = "all"
-    """Which split of the real side: all, train, val, test."""
+    split: str | None = None
+    """Which split of the real side: train, val, test, all (None: all; of a run's own data what it held out)."""
     seed: int = 0
-    """Start of all randomness."""
+    """Start of all randomness; after a run, of the fakes too."""
 
 
 def turing(arguments: list[str]) -> dict[str, Any]:
@@ -53,13 +58,17 @@ def turing(arguments: list[str]) -> dict[str, Any]:
 
 def _sides(flags: TuringFlags) -> tuple[Items, Items]:
     """What is compared."""
-    for path in (flags.real, flags.fake):
-        if (Path(path) / "config.json").is_file():
-            raise SettingError(
-                f"{path} is a run; two sets of items are needed. "
-                f"Write some first: twofold sample {path} -n 500 -o FAKE, then twofold turing REAL FAKE."
-            )
-    return open_sides(flags.real, flags.fake, flags.split)
+    if (Path(flags.fake) / CONFIG).is_file():
+        raise SettingError(
+            f"{flags.fake} is a run; a run stands first, then the real data: twofold turing {flags.fake} DATA."
+        )
+    if not (Path(flags.real) / CONFIG).is_file():
+        return open_sides(flags.real, flags.fake, flags.split or "all")
+    from twofold.cli.fakes import fakes_of, real_side
+
+    generator = with_verb(load(flags.real), "sample", Path(flags.real))
+    real = real_side(generator, Path(flags.real), flags.fake, flags.split)
+    return open_sides(real, fakes_of(generator, min(MOST, len(real), flags.n or MOST), flags.seed))
 
 
 def _tell(found: Judgement) -> None:

@@ -61,6 +61,8 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
         measures = estimator.evaluate(flags.data)  # type: ignore[attr-defined]
         write_card(estimator, flags.run, read_config(flags.run).get("data") or {}, measures)
         return _told(measures)
+    if hasattr(estimator, "sample"):
+        return _evaluate_generator(flags, estimator)
     if hasattr(estimator, "classes_"):
         return _evaluate_classes(flags, estimator)
     rows, is_anomaly = _read(flags, estimator)
@@ -80,6 +82,19 @@ def _evaluate_classes(flags: UseFlags, classifier: Any) -> dict[str, Any]:
     return told | tell_mistakes(
         pictures, classifier.predict_proba(pictures), classifier.classes_, flags.run / "outputs"
     )
+
+
+def _evaluate_generator(flags: UseFlags, generator: Any) -> dict[str, Any]:
+    """How good its fakes are; of the data that it learned from, what was held out sets the floor."""
+    from twofold.cli.fakes import reference
+
+    material = reference(generator, flags.run, flags.data, flags.label, flags.split)
+    trained_on = read_config(flags.run).get("data") or {}
+    if material.fingerprint != trained_on.get("fingerprint"):
+        say("note: not the data that were learned from: copies cannot be seen by these. Give those to look for copies.")
+    measures = generator.evaluate(material.X, material.y)
+    write_card(generator, flags.run, trained_on, measures)
+    return _told(measures)
 
 
 def embed(arguments: list[str]) -> dict[str, Any]:

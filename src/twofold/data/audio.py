@@ -3,6 +3,7 @@
 recordings/7_jackson_32.wav                   label, speaker, number in the name (Free Spoken Digit Dataset)
 dogs/1.wav cats/2.flac                        a folder a class
 train/dogs/1.wav test/dogs/2.wav              splits, by the first folder
+metadata.csv with a column file_name          labels, speakers, whatever else is known of each sound
 """
 
 import io
@@ -22,9 +23,10 @@ import pyarrow as pa
 from twofold.data.atomic import write_atomically
 from twofold.data.decoding import open_regular
 from twofold.data.layouts import choose_split, places
-from twofold.data.listing import archive_in, names_in
+from twofold.data.listing import Entry, archive_in, is_metadata, names_in
 from twofold.data.names import shown, unique
 from twofold.data.picture_set import Bad
+from twofold.data.picture_tables import metadata_of, split_off_label
 from twofold.data.sounds import (
     FETCH,
     MAX_BYTES,
@@ -44,6 +46,7 @@ WRITABLE = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
 SILENT = 1e-5  # of full scale, -100 dB
 N_LOOKED_AT = 1000  # files of a folder that tell what it holds
 N_REASONS = 3  # that a message lists when nothing could be read
+MOST_LABELS = 64  # that names of files are taken for
 
 
 class Item(NamedTuple):
@@ -141,7 +144,11 @@ def _from_path(path: Path, rate: int | None, split: str | None) -> Sounds:
 def _files(folder: Path) -> Iterable[str]:
     for parent, folders, names in os.walk(folder):
         folders[:] = [own for own in folders if not own.startswith(".")]
-        yield from (os.path.join(parent, own) for own in names if claims_to_be_sound(own) and not own.startswith("."))
+        yield from (os.path.join(parent, own) for own in names if _is_wanted(own) and not own.startswith("."))
+
+
+def _is_wanted(name: str) -> bool:
+    return claims_to_be_sound(name) or is_metadata(name)
 
 
 def _packed(archive: Path, inner: str, name: str) -> list[Item]:
@@ -153,7 +160,7 @@ def _packed(archive: Path, inner: str, name: str) -> list[Item]:
     return [
         Item(info.filename, lambda info=info: _unpacked(opened, info))  # type: ignore[misc]
         for info in infos
-        if claims_to_be_sound(info.filename) and f"/{inner}" in f"/{info.filename}" and "__MACOSX" not in info.filename
+        if _is_wanted(info.filename) and f"/{inner}" in f"/{info.filename}" and "__MACOSX" not in info.filename
     ]
 
 
@@ -171,6 +178,8 @@ def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
 
 
 def _from_tree(items: Sequence[Item], name: str, rate: int | None, split: str | None) -> Sounds:
+    notices = [item for item in items if is_metadata(item.name)]
+    items = [item for item in items if not is_metadata(item.name)]
     where = places([item.name for item in items])
     rows, notes = choose_split([place.split for place in where], split, name)
     sounds = _decoded([items[row] for row in rows], rate, name)
@@ -180,7 +189,26 @@ def _from_tree(items: Sequence[Item], name: str, rate: int | None, split: str | 
     if labels and all(label is not None for label in labels) and len(set(labels)) > 1:
         sounds.labels = np.array([shown(str(label)) for label in labels], object)
         sounds.notes.append(f"labels: the folder's name, {len(set(labels))} of them")
+    for notice in notices:
+        _tell(sounds, notice, {shown(item.name) for item in items}, name)
     return sounds
+
+
+def _tell(sounds: Sounds, notice: Item, there: set[str], name: str) -> None:
+    """Add what a metadata file tells of each sound; its labels go before those of folders and names."""
+    table = metadata_of(Entry(notice.name, (), notice.open))
+    if table is None:
+        return
+    row_of = {shown(path): row for row, path in enumerate(table["file_name"].to_pylist())}
+    lost = sorted(set(row_of) - there)
+    sounds.bad += [Bad(own, "is named in the metadata but is not there. Add it, or take its row out.") for own in lost]
+    rows = pa.array([row_of.get(own) for own in sounds.ids], pa.int64())
+    table, labels, notes = split_off_label(table.drop_columns(["file_name"]).take(rows), None, name)
+    if labels is not None:
+        sounds.labels = labels
+        sounds.notes = [note for note in sounds.notes if not note.startswith("labels: ")]
+    sounds.table = table
+    sounds.notes += [note.replace("pictures", "sounds") for note in notes]
 
 
 def _arrays(array: np.ndarray) -> list[np.ndarray]:
@@ -261,7 +289,7 @@ def _read_names(sounds: Sounds) -> None:
     if len(matches) < len(found) or len(found) < 2:
         return
     label, speaker, number = zip(*(match.groups() for match in matches), strict=True)
-    if not 1 < len(set(label)) < len(found):
+    if not 1 < len(set(label)) < min(len(found), MOST_LABELS + 1):
         return
     sounds.labels = np.array(label, object)
     sounds.table = pa.table({"speaker": list(speaker), "number": [int(n) for n in number]})

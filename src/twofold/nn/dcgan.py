@@ -25,7 +25,7 @@ class PictureGenerator(nn.Module):
     ----------
     size, channels : of the pictures; the size is 4 times a power of 2.
     dim : width before the last doubling; it doubles towards the noise, up to 4 x.
-    is_normed : whether features are normalised by their batch.
+    is_normed : whether features are normalised by their batch and pictures bent into -1..1, as the classic game does.
 
     Examples
     --------
@@ -45,6 +45,8 @@ class PictureGenerator(nn.Module):
             nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)
             for before, after in zip(widths, [*widths[1:], channels], strict=True)
         )
+        self.is_bent = is_normed
+        self.apply(keep_variance)
 
     def forward(self, noise_BZ: Tensor, class_B: Tensor) -> Tensor:
         """Pictures (B, C, S, S)."""
@@ -53,7 +55,8 @@ class PictureGenerator(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)
         for norm, layer in zip(self.norms, self.layers, strict=True):
             x = layer(functional.leaky_relu(norm(x), SLOPE))
-        return torch.tanh(x.float())
+        # a bend would leave no slope where all is black at first
+        return torch.tanh(x.float()) if self.is_bent else x.float()
 
 
 class PictureDiscriminator(nn.Module):
@@ -77,6 +80,7 @@ class PictureDiscriminator(nn.Module):
         )
         self.last = nn.Linear(widths[-1] * LEAST_SIDE**2, 1, bias=False)
         self.classes = nn.Embedding(n_classes, widths[-1]) if n_classes > 1 else None
+        self.apply(keep_variance)
 
     def forward(self, picture_BCSS: Tensor, class_B: Tensor) -> Tensor:
         """Scores (B)."""
@@ -94,3 +98,15 @@ def _widths(size: int, dim: int) -> list[int]:
     """The width after each halving of the side, down to 4 pixels."""
     n_halvings = (size // LEAST_SIDE).bit_length() - 1
     return [dim * min(2**i, WIDEST) for i in range(n_halvings)]
+
+
+def keep_variance(layer: nn.Module) -> None:
+    """First weights under which features vary as much after each layer as before (He et al. 2015)."""
+    if isinstance(layer, nn.ConvTranspose2d):
+        n_inputs = layer.in_channels * 4  # of 16 weights, stride 2 lets 4 meet in a pixel
+    elif isinstance(layer, nn.Conv2d):
+        n_inputs = layer.in_channels * 16
+    else:
+        return
+    nn.init.normal_(layer.weight, 0.0, (2 / (1 + SLOPE**2) / n_inputs) ** 0.5)
+    nn.init.zeros_(layer.bias)

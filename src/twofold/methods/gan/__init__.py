@@ -15,6 +15,7 @@ discriminator sees it, (B, ...). The networks are in this folder, one file each 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,14 +23,16 @@ import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from twofold.core.device import PRECISIONS, choose_device, is_half_quicker
 from twofold.core.estimator import Estimator, seeded
+from twofold.core.generation import Maker, measure_fakes
 from twofold.core.loop import Progress, train
 from twofold.core.splits import hold_out
 from twofold.errors import DataError, SettingError
+from twofold.measure.report import Measure
 from twofold.methods.gan.alarms import alarm
 from twofold.methods.gan.forms import FORMS, Form, form_for
 from twofold.methods.gan.game import WATCHED, Game, Rivals
@@ -39,6 +42,7 @@ __all__ = ["GAN", "Game"]
 LOSSES = ("relativistic", "dcgan")
 AT_ONCE = 256  # items
 LEAST_OF_A_CLASS = 10
+CLASSIC_SLOWER, CLASSIC_SPREAD = 5, 0.02  # steps and first weights of Radford et al.
 COMPARED = 5000  # training items among which a copy is looked for
 
 
@@ -55,6 +59,7 @@ class GAN(Estimator):
     form_ : what the items are; `form_.name` is pictures, rows, sounds or texts.
     classes_ : the labels that can be asked for, sorted; None where the game was played without labels.
     held_out_ : numbers of the items that were not learned from.
+    fingerprint_ : of the items, by which they are known again.
     alarms_ : what went wrong, with remedies; empty when nothing did.
     measures_ : the state of the game at the end, on held-out items.
 
@@ -93,7 +98,7 @@ class GAN(Estimator):
     batch_size: int = 64
     """Items per turn: more give a steadier direction and a slower step."""
     learning_rate: float = 1e-3
-    """Size of an update: larger learns faster, until it learns nothing."""
+    """Size of an update (dcgan: a fifth of it): larger learns faster, until it learns nothing."""
 
     # ---- learning --------------------------------------------------------------------------------
 
@@ -110,6 +115,7 @@ class GAN(Estimator):
         form, arrays, labels = form_for(X).learn(self, X)
         class_N = self._learn_classes(labels if y is None else y, len(arrays[0]))
         N = len(class_N)
+        self.fingerprint_ = _fingerprint(arrays)
         kept, held_out = hold_out((*arrays, class_N, np.arange(N)), 1, self.seed)
         self.held_out_ = np.array([], int) if held_out is None else held_out[-1]
         learner = self._start(form, kept[:-1])
@@ -160,9 +166,13 @@ class GAN(Estimator):
         device = choose_device(self.device)
         with seeded(self.seed):
             network = Rivals(*form.networks(self, len(self.shares_)))
+            if self.loss == "dcgan":
+                network.apply(_drawn_small)
+            else:
+                form.begin(network.generator, *kept)
         is_half = self.precision == "bfloat16" or (self.precision == "auto" and is_half_quicker(device))
         learner = Game(network, form, loss=self.loss, gamma=self.gamma or form.gamma, is_half=is_half).to(device)
-        learner.learning_rate = self.learning_rate
+        learner.learning_rate = self.learning_rate / (CLASSIC_SLOWER if self.loss == "dcgan" else 1)
         learner.watch(*(torch.from_numpy(np.array(part[:WATCHED])).to(device) for part in kept))
         return learner
 
@@ -234,6 +244,24 @@ class GAN(Estimator):
         parts = zip(class_N.split(AT_ONCE), *(part.split(AT_ONCE) for part in arrays), strict=True)
         return torch.cat([self.network_.probability(self.form_.real(*part), c_B) for c_B, *part in parts]).numpy()
 
+    def evaluate(self, X: Any, y: Any = None) -> list[Measure]:
+        """How near what is made comes to X, each measure beside real held-out items and trivial fakes.
+
+        Given the very data of the training, the held-out part of it is what is compared with; of other data a quarter.
+        """
+        check_is_fitted(self, "network_")
+        items, labels = self.form_.given(X)
+        is_known = _fingerprint(self.form_.arrays(X)) == self.fingerprint_
+        classes = () if self.classes_ is None else tuple(self.classes_)
+        maker = Maker(
+            lambda n: self.sample(n, seed=self.seed + 1),
+            (lambda n, label: self.sample(n, label=label, seed=self.seed + 2)) if classes else None, classes,
+        )  # fmt: skip
+        return measure_fakes(
+            items, maker, label_N=labels if y is None else y, unseen=self.held_out_ if is_known else None,
+            seed=self.seed % 2**32,
+        )  # fmt: skip
+
     def _made(self, class_N: Tensor, seed: int) -> Tensor:
         """What the generator makes of fresh noise, (N, ...)."""
         parts = zip(self._noise(len(class_N), seed).split(AT_ONCE), class_N.split(AT_ONCE), strict=True)
@@ -264,7 +292,7 @@ class GAN(Estimator):
         check_is_fitted(self, "network_")
         learned = {
             "form": self.form_.name, "items": self.form_.to_json(), "n_iter": self.n_iter_, "measures": self.measures_,
-            "alarms": self.alarms_, "held_out": self.held_out_.tolist(), "shares": self.shares_.tolist(),
+            "alarms": self.alarms_, "fingerprint": self.fingerprint_, "held_out": self.held_out_.tolist(), "shares": self.shares_.tolist(),
             "classes": None if self.classes_ is None else list(self.classes_),
         }  # fmt: skip
         return dict(self.network_.state_dict()), learned
@@ -277,4 +305,20 @@ class GAN(Estimator):
         self._finish(network, form)
         self.shares_, self.held_out_ = np.array(learned["shares"]), np.array(learned["held_out"], int)
         self.classes_ = None if learned["classes"] is None else np.array(learned["classes"], object)
+        self.fingerprint_ = learned["fingerprint"]
         self.n_iter_, self.measures_, self.alarms_ = learned["n_iter"], learned["measures"], learned["alarms"]
+
+
+def _fingerprint(arrays: tuple[np.ndarray, ...]) -> str:
+    """By which data are known again."""
+    digest = sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _drawn_small(layer: nn.Module) -> None:
+    """The first weights of the classic game."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(layer.weight, 0.0, CLASSIC_SPREAD)

@@ -6,8 +6,12 @@ from typing import Any, Protocol, Self
 import numpy as np
 from torch import Tensor, nn
 
+from twofold.data.audio import holds_sounds
 from twofold.data.pictures import holds_pictures
 from twofold.methods.gan.pictures import PictureForm
+from twofold.methods.gan.rows import RowForm
+from twofold.methods.gan.sounds import SoundForm
+from twofold.methods.gan.texts import TextForm, holds_texts
 
 __all__ = ["FORMS", "Form", "form_for"]
 
@@ -33,8 +37,16 @@ class Form(Protocol):
         """Data of a later verb as the same arrays."""
         ...
 
+    def given(self, X: Any) -> tuple[Any, np.ndarray | None]:
+        """Data of a later verb as `items` would answer them, and their labels."""
+        ...
+
     def networks(self, gan: Any, n_classes: int) -> tuple[nn.Module, nn.Module]:
         """Generator(noise_BZ, class_B) -> x, with `n_noise`; discriminator(x, class_B) -> score_B, higher = real."""
+        ...
+
+    def begin(self, generator: nn.Module, *arrays: np.ndarray) -> None:
+        """Give the generator what can be learned of the items, arrays and class, without a game."""
         ...
 
     def real(self, *arrays: Tensor) -> Tensor:
@@ -63,12 +75,13 @@ class Form(Protocol):
         ...
 
 
-FORMS: dict[str, type[Form]] = {"pictures": PictureForm}
+FORMS: dict[str, type[Form]] = {form.name: form for form in (PictureForm, RowForm, SoundForm, TextForm)}
 """By the name that config.json knows them by."""
 
 
 def form_for(X: Any) -> type[Form]:
-    """The kind of item that X holds."""
-    if holds_pictures(X):
-        return FORMS["pictures"]
-    raise NotImplementedError
+    """The kind of item that X holds; what is nothing else is a table."""
+    for holds, form in ((holds_texts, TextForm), (holds_sounds, SoundForm), (holds_pictures, PictureForm)):
+        if holds(X):
+            return form
+    return RowForm

@@ -4,6 +4,7 @@ Dimension key: B items at a time, N of them to measure on, Z noise numbers, R ch
 the discriminator sees it, (B, ...).
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +16,7 @@ from torch.nn import functional
 from twofold.core.distributed import average
 from twofold.core.learner import Learner
 from twofold.core.loop import Progress
-from twofold.methods.gan.alarms import Sight
+from twofold.methods.gan.alarms import Sight, alarm
 from twofold.methods.gan.forms import Form
 
 __all__ = ["WATCHED", "Game", "Rivals", "slopes"]
@@ -26,6 +27,7 @@ SLOWLY = 0.02  # how fast the balance follows what the detective says now
 FAIR = 0.47  # nats the detective should lose a pair; at .69 it guesses. Below, the penalty grows (docs/LOG.md)
 STEER = 0.02
 GAMMAS = (1 / 16, 64.0)  # least and most, times what the penalty began with
+SETTLED = 500  # steps, or half of all, before which nothing is called wrong
 GAP, GAP_STEP = 0.5, 0.1  # how much better the detective may know what it was taught than what it was not
 WATCHED, SHOWN = 256, 36  # items by which the game is watched, and that are shown
 
@@ -68,7 +70,7 @@ class Game(Learner):
         betas = (0.5, 0.999) if self.is_classic else (0.0, 0.99)
         players = {"generator": self.network.generator, "discriminator": self.network.discriminator}
         return {
-            name: torch.optim.Adam(player.parameters(), self.learning_rate, betas=betas, eps=1e-6, fused=True)
+            name: torch.optim.Adam(_moving(player), self.learning_rate, betas=betas, eps=1e-6, fused=True)
             for name, player in players.items()
         }
 
@@ -173,10 +175,12 @@ class Game(Learner):
                 "balance": float(self.balance)}  # fmt: skip
 
     def shown(self, progress: Progress) -> Progress:
-        """With a look at what is made, where the game was just measured: always of the same noise."""
+        """With a look at what is made, always of the same noise, and what is wrong, where the game was measured."""
         if not progress.measures or self.latest is None:
             return progress
-        return replace(progress, preview=self.form.items(self.latest), note=progress.note)
+        is_settled = progress.step >= SETTLED or 2 * progress.step >= (progress.n_steps or math.inf)
+        warning = alarm(progress.measures) if is_settled else ""
+        return replace(progress, preview=self.form.items(self.latest), note=progress.note or warning)
 
     def changed(self, x: Tensor) -> Tensor:
         """As the discriminator sees it: real and made alike are changed a little, the more it learns by heart."""
@@ -197,6 +201,10 @@ def slopes(score_B: Tensor, x: Tensor) -> Tensor:
     """The mean square of the slope of each score by its item (Mescheder, Geiger, Nowozin 2018)."""
     slope = torch.autograd.grad(score_B.sum(), x, create_graph=True)[0]
     return slope.flatten(1).square().sum(1).mean()
+
+
+def _moving(player: nn.Module) -> list[nn.Parameter]:
+    return [weight for weight in player.parameters() if weight.requires_grad]
 
 
 @contextmanager

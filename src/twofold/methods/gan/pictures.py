@@ -51,6 +51,11 @@ class PictureForm:
         """Pictures of any kind as uint8 (N, S, S, C)."""
         return (open_pictures(X).resized(self.size, channels=self.channels),)
 
+    def given(self, X: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """Pictures of any kind as uint8 (N, S, S, C), and their labels."""
+        pictures = open_pictures(X)
+        return self.arrays(pictures)[0], pictures.labels
+
     @property
     def gamma(self) -> float:
         """What the penalty begins with: slopes are steeper the more pixels there are."""
@@ -64,6 +69,9 @@ class PictureForm:
             PictureGenerator(self.size, self.channels, n_noise=gan.noise_dim, is_normed=is_classic, **sizes),
             PictureDiscriminator(self.size, self.channels, is_normed=is_classic, **sizes),
         )
+
+    def begin(self, generator: nn.Module, *arrays: np.ndarray) -> None:
+        """The game begins with nothing."""
 
     def sizes_of(self, weights: Mapping[str, Tensor]) -> dict[str, int]:
         """Settings that the networks are rebuilt from: a spoilt config.json must not ask for more than there is."""
