@@ -63,6 +63,43 @@ def test_an_absent_normal_value_or_label_is_refused_with_those_that_are_there(da
         Source("sample:wine", None, "9").training_rows()
 
 
+def test_sounds_and_short_texts_are_material_for_those_that_read_them(tmp_path):
+    from twofold.core.material import Material
+    from twofold.data.audio import write_sound
+    from twofold.methods.gan import GAN
+
+    for i in range(6):
+        write_sound(tmp_path / "sounds" / f"{i % 2}_{'ab'[i // 3]}_{i}.wav", np.sin(np.arange(400) / (3 + i)), 8000)
+    material = Material.of(GAN(), Source(str(tmp_path / "sounds"), "digit"))
+    assert (material.unit, material.size, material.y.tolist()) == ("n_sounds", 6, list("000111"))
+    by_speaker = Material.of(GAN(), Source(str(tmp_path / "sounds"), "speaker", "a"))
+    assert by_speaker.size == 3 and set(by_speaker.y) == {"a"}
+    with pytest.raises(DataError, match="holds sounds; 'detector' learns from: table, pictures"):
+        Material.of(detector(), Source(str(tmp_path / "sounds")))
+    (tmp_path / "names.txt").write_text(" anna\n\nbert \ncarl\n")
+    texts = Material.of(GAN(), Source(str(tmp_path / "names.txt")))
+    assert texts.X == ["anna", "bert", "carl"] and (texts.unit, texts.size, texts.y) == ("n_lines", 3, None)
+    with pytest.raises(DataError, match="short texts have none"):
+        Material.of(GAN(), Source(str(tmp_path / "names.txt"), "first"))
+    with pytest.raises(DataError, match="has no labels"):
+        Material.of(GAN(), Source(str(tmp_path / "sounds" / "0_a_0.wav"), "digit"))
+
+
+def test_labels_go_to_those_that_learn_from_them_only(data, tmp_path):
+    class Listener(Autoencoder):
+        def train(self, X, y=None, *, folder=None):
+            heard.append(y)
+            return super().train(X, y, folder=folder)
+
+    class Learner(Listener):
+        learns_labels = True
+
+    heard = []
+    for number, estimator in enumerate((Listener, Learner)):
+        finished(Source(str(data), "kind"), tmp_path / str(number), estimator(n_steps=2, map_steps=0, n_threads=1))
+    assert heard[0] is None and heard[1].tolist() == ["0"] * 20 + ["1"] * 20 + ["2"] * 20
+
+
 # ---- beginning and going on ----------------------------------------------------------------------
 
 

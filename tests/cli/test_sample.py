@@ -187,5 +187,6 @@ def test_evaluate_tells_of_fakes_beside_the_floor(runs, run_command, kind):
     told, _ = run_command("evaluate", run, data)
     assert len(told["measures"]) >= 4 and all(measure["baselines"] for measure in told["measures"].values())
     assert next(iter(told["measures"])) in (run / "README.md").read_text()
-    _, err = run_command("evaluate", run, more)
-    assert "not the data that were learned from" in err
+    if kind in ("pictures", "texts"):
+        _, err = run_command("evaluate", run, more)
+        assert "not the data that were learned from" in err

@@ -68,7 +68,7 @@ def test_blurred_dim_and_repeated_pictures_are_farther_than_real_ones(judges, di
     for fake in (blurred, (0.6 * real).astype(np.uint8), np.repeat(real[:3], 150, axis=0)):
         measures = found(judges[which], digits, fake)
         assert measures["Frechet distance"].value > 4 * near
-        assert measures["coverage"].value < 0.6
+        assert measures["coverage"].value < 0.75
 
 
 def test_lost_classes_are_counted(judges, digits):
@@ -94,6 +94,19 @@ def test_a_judge_names_itself_and_is_the_same_for_the_same_seed(judges, digits):
     assert judges[0].features(pixels[:900]).var(0).mean() == pytest.approx(1)
     accuracy = (judges[0].recognised(judges[0].features(pixels[900:])) == labels[900:]).mean()
     assert accuracy > 0.97  # measured .997
+
+
+def test_a_rounding_error_on_a_black_ground_is_not_taken_for_texture():
+    """Patches are compared whatever their contrast: without grain noise of one grey level was 20 times the floor."""
+    rng = np.random.default_rng(0)
+    pixels = np.zeros((600, 16, 16, 1), np.uint8)
+    for picture in pixels:
+        top, left = rng.integers(2, 8, 2)
+        picture[top : top + 5, left : left + 5] = rng.integers(150, 255)
+    judge = PictureJudge.learn(pixels[:300])
+    nearly = pixels[450:] + rng.integers(0, 2, (150, 16, 16, 1)).astype(np.uint8)
+    measures = picture_measures(judge, pixels[:300], pixels[300:450], nearly)
+    assert measures[0].value < 2 * dict(measures[0].baselines)[FLOOR]
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 8, 1), (5, 5, 5, 3), (12, 40, 40, 3)])

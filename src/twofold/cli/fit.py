@@ -2,17 +2,21 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import tyro
 
 from twofold.cli.flags import parse, parse_with_settings
 from twofold.cli.output import say
 from twofold.cli.progress import watch
+from twofold.cli.sample import contact_sheet
 from twofold.core.distributed import is_main
 from twofold.core.loop import Progress
+from twofold.data.pictures import write_picture
 from twofold.data.tables import nearest
 from twofold.errors import SettingError
 from twofold.methods import METHODS
@@ -78,15 +82,28 @@ def _method(arguments: list[str]) -> str:
 
 
 def _finish(training: Iterator[Progress], folder: Path) -> dict[str, Any] | None:
-    last = watch(training)
+    last = watch(_with_looks(training, folder))
     if not is_main():
         return None
     estimator = load(folder)
     measures = getattr(estimator, "measures_", {})
     for name, value in measures.items():
         say(f"{name}: {value:.4g}")
+    alarms = getattr(estimator, "alarms_", [])
+    for alarm in alarms:
+        say(f"alarm: {alarm}")
     say(f"saved in {folder}")
     return {
         "run": str(folder), "steps": estimator.n_iter_, "seconds": last.seconds if last else 0.0,
-        "measures": measures,
+        "measures": measures, "alarms": alarms,
     }  # fmt: skip
+
+
+def _with_looks(training: Iterator[Progress], folder: Path) -> Iterator[Progress]:
+    """The same; pictures that are shown on the way are kept in outputs/preview.png, the latest over the last."""
+    with closing(training) as steps:  # type: ignore[type-var]
+        for progress in steps:
+            is_look = isinstance(progress.preview, np.ndarray) and progress.preview.ndim == 4
+            if is_look and is_main():
+                write_picture(folder / "outputs" / "preview.png", contact_sheet(list(progress.preview)))
+            yield progress

@@ -44,7 +44,8 @@ def learn_vocoder(
     plan = Plan(n_steps=n_steps, batch_size=BATCH_SIZE, seed=seed, n_threads=n_threads)
     for _ in train(learner, [sound_NT], plan):
         pass
-    return set_aside(vocoder.cpu().eval())
+    set_aside(vocoder.cpu().eval())
+    return vocoder
 
 
 class Imitation(Learner):
@@ -55,10 +56,12 @@ class Imitation(Learner):
         self.vocoder = vocoder
         self.unlike = SoundLoss(vocoder.log_mel, vocoder.low)
 
-    def loss(self, sound_BT: Tensor) -> dict[str, Tensor]:
-        """How unlike the sounds are that come back, at any loudness."""
+    def loss(self, *batch: Tensor) -> dict[str, Tensor]:
+        """How unlike the sounds (B, T) are that come back, at any loudness."""
+        (sound_BT,) = batch
         loudness_B1 = (QUIETER + (LOUDER - QUIETER) * self.uniform(len(sound_BT), 1)).exp()
         sound_BT = sound_BT * loudness_B1
         with torch.no_grad():
             picture_BMF = self.vocoder.log_mel(sound_BT)
-        return self.unlike(self.vocoder(picture_BMF, n_rounds=N_ROUNDS), sound_BT)
+        terms: dict[str, Tensor] = self.unlike(self.vocoder(picture_BMF, n_rounds=N_ROUNDS), sound_BT)
+        return terms

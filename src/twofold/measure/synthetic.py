@@ -196,7 +196,7 @@ def letter_divergence(real: Sequence[str], fake: Sequence[str], n_letters: int =
         shares = [count[run] / total for count, total in zip(counts, totals, strict=True)]
         middle = sum(shares) / 2
         value += sum(share * np.log2(share / middle) for share in shares if share) / 2
-    return float(value)
+    return round(float(value), 12)
 
 
 def _runs(texts: Sequence[str], n: int) -> Counter[str]:

@@ -6,16 +6,58 @@ transposed ones that double it. The class goes in with the noise; the detective 
 Dimension key: B pictures, C channels, S side, Z noise numbers, D width.
 """
 
+from collections.abc import Callable, Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["CLASS_DIM", "PictureDiscriminator", "PictureGenerator"]
+__all__ = ["CLASS_DIM", "BatchNorm", "PictureDiscriminator", "PictureGenerator", "settle"]
 
 LEAST_SIDE = 4
 WIDEST = 4  # times the width of the layer at full size
 SLOPE = 0.2  # of what is below 0
 CLASS_DIM = 16
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation (Ioffe and Szegedy 2015) by the whole batch, where several processes hold a share each.
+
+    torch's own sees one share only; its synchronised kind needs a GPU.
+    """
+
+    gather: Callable[[Tensor], Tensor] | None = None
+    """Brings rows of all processes together, with their gradients."""
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Each channel with mean 0 and variance 1 over batch and plane, then scaled and shifted."""
+        if self.gather is None or not self.training:
+            return super().forward(x_BCHW)
+        x = x_BCHW.float()
+        moment_12C = torch.stack([x.mean((0, 2, 3)), x.square().mean((0, 2, 3))])[None]
+        mean_C, square_C = self.gather(moment_12C).mean(0)
+        scale_C = self.weight / (square_C - mean_C.square() + self.eps).sqrt()
+        shift_C = self.bias - mean_C * scale_C
+        return (x * scale_C[:, None, None] + shift_C[:, None, None]).to(x_BCHW.dtype)
+
+
+@torch.no_grad()
+def settle(network: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> None:
+    """Set what batch normalisation goes by outside training to the present weights' (Brock et al. 2019).
+
+    Each batch is what the network is called with; all count alike. Without batch normalisation nothing is done.
+    """
+    norms = [part for part in network.modules() if isinstance(part, BatchNorm)]
+    if not norms:
+        return
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum, norm.gather = None, None
+    was_training = network.training
+    network.train()
+    for batch in batches:
+        network(*batch)
+    network.train(was_training)
 
 
 class PictureGenerator(nn.Module):
@@ -40,7 +82,7 @@ class PictureGenerator(nn.Module):
         widths = _widths(size, dim)[::-1]
         self.classes = nn.Embedding(n_classes, CLASS_DIM) if n_classes > 1 else None
         self.first = nn.Linear(n_noise + CLASS_DIM * (n_classes > 1), widths[0] * LEAST_SIDE**2)
-        self.norms = nn.ModuleList(nn.BatchNorm2d(D) if is_normed else nn.Identity() for D in widths)
+        self.norms = nn.ModuleList(BatchNorm(D) if is_normed else nn.Identity() for D in widths)
         self.layers = nn.ModuleList(
             nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)
             for before, after in zip(widths, [*widths[1:], channels], strict=True)
@@ -75,9 +117,7 @@ class PictureDiscriminator(nn.Module):
             nn.Conv2d(before, after, 4, stride=2, padding=1)
             for before, after in zip([channels, *widths], widths, strict=False)
         )
-        self.norms = nn.ModuleList(
-            nn.BatchNorm2d(D) if is_normed and i else nn.Identity() for i, D in enumerate(widths)
-        )
+        self.norms = nn.ModuleList(BatchNorm(D) if is_normed and i else nn.Identity() for i, D in enumerate(widths))
         self.last = nn.Linear(widths[-1] * LEAST_SIDE**2, 1, bias=False)
         self.classes = nn.Embedding(n_classes, widths[-1]) if n_classes > 1 else None
         self.apply(keep_variance)
@@ -87,8 +127,13 @@ class PictureDiscriminator(nn.Module):
         x = picture_BCSS.contiguous(memory_format=torch.channels_last)
         for norm, layer in zip(self.norms, self.layers, strict=True):
             x = functional.leaky_relu(norm(layer(x)), SLOPE)
-        x = x.float()
-        score_B = functional.linear(x.flatten(1), self.last.weight.float())[:, 0]
+        # half precision would blur what tells two scores apart
+        with torch.autocast(x.device.type, enabled=False):
+            return self.scores(x.float(), class_B)
+
+    def scores(self, x: Tensor, class_B: Tensor) -> Tensor:
+        """Of the last features."""
+        score_B = self.last(x.flatten(1))[:, 0]
         if self.classes is None:
             return score_B
         return score_B + (x.mean((2, 3)) * self.classes(class_B)).sum(1)

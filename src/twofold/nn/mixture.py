@@ -6,16 +6,17 @@ on those of all rows, the more the smaller the cluster. Dempster, Laird, Rubin 1
 Dimension key: N rows, P numbers, L levels of all categories together, K clusters, C classes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 
 __all__ = ["Mixture"]
 
-N_ROUNDS = 25
+N_ROUNDS = 6  # more blur the clusters: what they lean on grows with them (docs/LOG.md)
 LEAST_GAIN = 1e-3  # nats a row: less, and the rounds are over
-ROWS_OF_ALL = 10.0  # how many rows the covariance of all clusters together counts for in each
+ROWS_OF_ALL = 5.0  # how many rows the covariance of all clusters together counts for in each
 ROWS_OF_SHARES = 2.0  # and the shares of all rows
 LEAST_VARIANCE = 1e-4
 RARE = 1e-7
@@ -46,7 +47,8 @@ class Mixture:
 
     @classmethod
     def learn(
-        cls, number_NP: np.ndarray, one_NL: np.ndarray, *, n_clusters: int, seed: int, there_NP: np.ndarray | None = None
+        cls, number_NP: np.ndarray, one_NL: np.ndarray, *, n_clusters: int, seed: int,
+        there_NP: np.ndarray | None = None,
     ) -> "Mixture":  # fmt: skip
         """The clusters of these rows, as many as asked for or as there are rows.
 
@@ -58,9 +60,16 @@ class Mixture:
         """
         x_NP, one_NL = np.asarray(number_NP, np.float64), np.asarray(one_NL, np.float64)
         there_NP = np.ones_like(x_NP) if there_NP is None else there_NP.astype(np.float64)
-        belongs_NK = _nearest(np.concatenate([x_NP * there_NP, one_NL], 1), min(n_clusters, len(x_NP)), seed)
-        mean_P = (x_NP * there_NP).sum(0) / np.maximum(there_NP.sum(0), 1)
-        reached = -np.inf
+        with threadpool_limits(1):  # with more the sums, and so the clusters, depend on who is first
+            belongs_NK = _nearest(np.concatenate([x_NP * there_NP, one_NL], 1), n_clusters, seed)
+            return cls._improved(x_NP, there_NP, one_NL, belongs_NK)
+
+    @classmethod
+    def _improved(
+        cls, x_NP: np.ndarray, there_NP: np.ndarray, one_NL: np.ndarray, belongs_NK: np.ndarray
+    ) -> "Mixture":  # fmt: skip
+        """Rounds of expectation and maximisation, as long as they gain."""
+        mean_P, reached = (x_NP * there_NP).sum(0) / np.maximum(there_NP.sum(0), 1), -np.inf
         for _ in range(N_ROUNDS):
             mixture = cls._of(x_NP, there_NP, one_NL, belongs_NK, mean_P)
             likelihood_NK = mixture._likelihood(x_NP, there_NP, one_NL)
@@ -71,7 +80,7 @@ class Mixture:
             before, reached = reached, float((top_N1 + np.log(total_N1)).mean())
             if abs(reached - before) < LEAST_GAIN:
                 break
-        return cls(mixture.share_K, mixture.mean_KP, mixture.root_KPP, mixture.log_share_KL, belongs_NK)
+        return replace(mixture, belongs_NK=belongs_NK)
 
     @classmethod
     def _of(

@@ -19,7 +19,7 @@ __all__ = ["Quantiles"]
 
 MANY = 1024  # knots: quantiles finer than a thousandth are not kept
 FEW = 16  # distinct values: then each is an atom
-SHARE = 1 / 30  # of the rows: a value as frequent is an atom
+SHARE, TIMES = 1 / 30, 10  # a value of that share of the rows, and so many times that of the middle value, is an atom
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +28,11 @@ class Quantiles:
 
     Examples
     --------
-    >>> column = Quantiles.learn(np.array([0.0, 0, 0, 1, 2, np.nan] + list(range(3, 20))))
+    >>> column = Quantiles.learn(np.array([0.0] * 20 + [*range(1, 20), np.nan]))
     >>> column.levels
     3
     >>> normal_N, level_N = column.encode(np.array([0.0, 7.0, np.nan]), np.random.default_rng(0))
-    >>> level_N.tolist(), column.decode(normal_N, level_N).tolist()
+    >>> level_N.tolist(), column.decode(normal_N, level_N).round(3).tolist()
     ([1, 0, 2], [0.0, 7.0, nan])
     """
 
@@ -49,10 +49,11 @@ class Quantiles:
         """From the training values (NaN: missing)."""
         gone_N = np.isnan(x_N)
         value, count = np.unique(x_N[~gone_N].astype(np.float64), return_counts=True)
-        is_atom = (count >= max(2, SHARE * count.sum())) if len(value) > FEW else np.ones(len(value), bool)
+        least = max(SHARE * count.sum(), TIMES * np.median(count)) if len(value) > FEW else 0
+        is_atom = count >= least
         rest = np.repeat(value[~is_atom], count[~is_atom])
         place = np.linspace(0, len(rest) - 1, min(len(rest), MANY)).round().astype(int)
-        return cls(rest[place], value[is_atom], bool(gone_N.any()), 4 * (~is_atom).sum() <= len(rest))
+        return cls(rest[place], value[is_atom], bool(gone_N.any()), bool(4 * (~is_atom).sum() <= len(rest)))
 
     @property
     def levels(self) -> int:
@@ -81,9 +82,10 @@ class Quantiles:
 
     def _normal(self, x_N: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         K, (low_N, high_N) = len(self.knot_K), (np.searchsorted(self.knot_K, x_N, side) for side in ("left", "right"))
-        tied_N = low_N - 0.5 + (high_N - low_N) * rng.random(len(x_N))
+        margin = 0.5 if self.is_stepped else 0.0  # of ranks that decode to a value, on either side of its own
+        tied_N = low_N - margin + (high_N - 1 - low_N + 2 * margin) * rng.random(len(x_N))
         between_N = np.interp(x_N, self.knot_K, np.arange(K))
-        place_N = np.where(high_N > low_N, np.where(high_N - low_N > 1, tied_N, low_N), between_N)
+        place_N = np.where(high_N > low_N, tied_N, between_N)
         return ndtri((np.clip(place_N, -0.45, K - 0.55) + 0.5) / K)
 
     def decode(self, normal_N: np.ndarray, level_N: np.ndarray) -> np.ndarray:

@@ -3,8 +3,8 @@
 A made row begins in a cluster, chosen by a first number of the noise; further ones make its numbers and levels as the
 mixture has them. What the network has learned from the game is added to these: at the start that is nothing, and the
 generator is the mixture.
-Jang, Gu, Poole 2017 (levels by Gumbel's trick, straight through), https://arxiv.org/abs/1611.01144; Gorishniy, Rubachev,
-Babenko 2022 (numbers as the discriminator sees them), https://arxiv.org/abs/2203.05556.
+Jang, Gu, Poole 2017 (levels by Gumbel's trick, straight through), https://arxiv.org/abs/1611.01144; Gorishniy,
+Rubachev, Babenko 2022 (numbers as the discriminator sees them), https://arxiv.org/abs/2203.05556.
 Dimension key: B rows, P numbers, G groups of levels, L levels of all groups together, O = P + L outputs, K clusters,
 C classes, E more noise, Z = 1 + P + L + E numbers of noise.
 """
@@ -22,6 +22,7 @@ __all__ = ["RowDiscriminator", "RowGenerator", "RowPlan"]
 WARMTH = 0.5  # of the softmax by which levels are learned
 STEP = 3.0  # of what is added to the logits of levels
 LEAST_LOGIT = -12.0
+BREADTH = 0.87  # of a cluster's spread: normal clouds reach farther from real rows than real rows do
 N_EDGES = 7
 SHARP, GENTLE = 3.0, 0.3  # of a step and of a slope at each edge
 
@@ -123,12 +124,15 @@ class RowGenerator(nn.Module):
 
     @torch.no_grad()
     def begin(self, mixture: Mixture, class_N: Tensor) -> None:
-        """Be this mixture; clusters are as frequent in each class as among its rows."""
-        for name in ("mean_KP", "root_KPP", "log_share_KL"):
-            getattr(self, name.replace("log_share", "logit")).copy_(torch.from_numpy(getattr(mixture, name)))
-        belongs_NK = torch.from_numpy(mixture.belongs_NK)
-        share_CK = functional.one_hot(class_N, self.n_classes).T.double() @ belongs_NK + torch.from_numpy(mixture.share_K)
-        self.share_CK.copy_(share_CK / share_CK.sum(1, keepdim=True))
+        """Be this mixture, of as many levels or more; clusters are as frequent in each class as among its rows."""
+        K = len(mixture.share_K)  # fewer than there is room for, where rows are alike; the others are never chosen
+        self.mean_KP[:K] = torch.from_numpy(mixture.mean_KP)
+        self.root_KPP[:K] = BREADTH * torch.from_numpy(mixture.root_KPP)
+        self.logit_KL[:K] = torch.from_numpy(mixture.log_share_KL[:, : self.plan.n_levels])
+        belongs_NC = functional.one_hot(class_N, self.n_classes).double()
+        share_CK = belongs_NC.T @ torch.from_numpy(mixture.belongs_NK) + torch.from_numpy(mixture.share_K)
+        self.share_CK.zero_()
+        self.share_CK[:, :K] = share_CK / share_CK.sum(1, keepdim=True)
 
     def forward(self, noise_BZ: Tensor, class_B: Tensor) -> Tensor:
         """Rows (B, O)."""

@@ -22,7 +22,7 @@ TINY = 1e-7
 MOMENTUM = 0.99
 FARTHEST = 10.0  # times that a round changes a band
 QUIET = 3e-3  # magnitudes below are not heard
-SCALES = ((512, 128), (256, 64), (128, 32))  # window and hop, by which sounds are compared
+SCALES = (2.0, 1.0, 0.5)  # times the window of the pictures, by which sounds are compared
 
 
 class Vocoder(nn.Module):
@@ -82,9 +82,10 @@ class Vocoder(nn.Module):
         pushed_BKF = sound_BKF if before_BKF is None else sound_BKF + MOMENTUM * (sound_BKF - before_BKF)
         magnitude_BKF, length_BKF = _length(sound_BKF), _length(pushed_BKF)
         ratio_BMF = mel_BMF / (self.log_mel.mel_MK @ magnitude_BKF).clamp_min(TINY)
-        ratio_BKF = self.spread_KM @ ratio_BMF.clamp(1 / FARTHEST, FARTHEST)
+        ratio_BMF = ratio_BMF.clamp(1 / FARTHEST, FARTHEST)
         # to the power of 1.5: what is overdone a little is right after fewer rounds
-        return pushed_BKF * (magnitude_BKF * ratio_BKF * ratio_BKF.sqrt() / length_BKF)
+        ratio_BKF = self.spread_KM @ (ratio_BMF * ratio_BMF.sqrt())
+        return pushed_BKF * (magnitude_BKF * ratio_BKF / length_BKF)
 
 
 class Block(nn.Module):
@@ -112,13 +113,14 @@ class SoundLoss(nn.Module):
     def __init__(self, log_mel: LogMel, low: float):
         super().__init__()
         self.log_mel, self.low = log_mel, low
-        for window, _ in SCALES:
+        self.windows = [int(scale * log_mel.window) for scale in SCALES]
+        for window in self.windows:
             self.register_buffer(f"window_{window}", torch.hann_window(window), persistent=False)
 
     def forward(self, made_BT: Tensor, real_BT: Tensor) -> dict[str, Tensor]:
         """Mean difference of the logarithms in the bands, and of spectra."""
         made_BMF, real_BMF = (self.log_mel(x_BT).clamp_min(self.low) for x_BT in (made_BT, real_BT))
-        apart = [self.apart(*(self.magnitudes(x, *scale) for x in (made_BT, real_BT))) for scale in SCALES]
+        apart = [self.apart(*(self.magnitudes(x, window) for x in (made_BT, real_BT))) for window in self.windows]
         return {"mel": 2 * (made_BMF - real_BMF).abs().mean(), "spectra": torch.stack(apart).mean()}
 
     def apart(self, made_BKF: Tensor, real_BKF: Tensor) -> Tensor:
@@ -127,10 +129,10 @@ class SoundLoss(nn.Module):
         log_made, log_real = (x.clamp_min(QUIET).log() for x in (made_BKF, real_BKF))
         return share_B.mean() + 0.5 * (log_made - log_real).abs().mean()
 
-    def magnitudes(self, sample_BT: Tensor, window: int, hop: int) -> Tensor:
+    def magnitudes(self, sample_BT: Tensor, window: int) -> Tensor:
         """(B, K, F)."""
         taper_W = self.get_buffer(f"window_{window}")
-        return _length(torch.stft(sample_BT, window, hop, window=taper_W, return_complex=True))
+        return _length(torch.stft(sample_BT, window, window // 4, window=taper_W, return_complex=True))
 
 
 def _length(complex_BKF: Tensor) -> Tensor:
@@ -138,10 +140,9 @@ def _length(complex_BKF: Tensor) -> Tensor:
     return (complex_BKF.real.square() + complex_BKF.imag.square() + 1e-12).sqrt()
 
 
-def set_aside(network: nn.Module) -> nn.Module:
-    """The network, its weights kept as buffers: they are saved and loaded with it, and no optimizer gets them."""
+def set_aside(network: nn.Module) -> None:
+    """Keep a network's weights as buffers: they are saved and loaded with it, and no optimizer gets them."""
     for part in network.modules():
         for name, weight in list(part.named_parameters(recurse=False)):
             delattr(part, name)
             part.register_buffer(name, weight.detach())
-    return network

@@ -75,7 +75,7 @@ def measure_fakes(
 def _unseen(n: int, unseen: Sequence[int] | None, seed: int) -> np.ndarray:
     """Which items are held out, (N,) booleans."""
     is_unseen_N = np.zeros(n, bool)
-    drawn = np.random.default_rng(seed).permutation(n)[: min(MOST, round(HELD_OUT * n))]
+    drawn = np.random.default_rng(seed).permutation(n)[: min(MOST, max(LEAST, round(HELD_OUT * n)))]
     is_unseen_N[drawn if unseen is None or not len(unseen) else np.asarray(unseen)] = True
     if min(is_unseen_N.sum(), (~is_unseen_N).sum()) < LEAST:
         raise DataError(f"{n} items are too few to measure by; at least {LEAST} to learn from and {LEAST} others are "

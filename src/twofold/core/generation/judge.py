@@ -35,6 +35,7 @@ STEPS, BATCH, LEARNING_RATE = (100, 500), 64, 2e-3
 N_WORDS, N_TURNED, N_VIEWS = 64, 2000, 2
 FLOOR = 0.1  # of the mean variance: what small numbers of pictures cannot tell from chance
 LEAST_CODED, GRID = 10, 4
+GRAIN = 0.06  # of -1..1, laid over all pictures: the code sees no contrast that is fainter, as people do not
 SILENCE, LOUD = -11.5, 3.0  # natural logarithm of a band's magnitude, shown black and white
 
 
@@ -124,7 +125,8 @@ class ViewCode(nn.Module):
     def learn(cls, picture_NCss: Tensor, seed: int) -> Self:
         """The directions in which pictures differ most, over what a changed view of one changes."""
         pixel_NssC = to_pixels(picture_NCss)
-        code = learn_patch_code(pixel_NssC, seed, n_words=N_WORDS) if len(pixel_NssC) >= LEAST_CODED else None
+        grained_NssC = to_pixels(_grained(picture_NCss))
+        code = learn_patch_code(grained_NssC, seed, n_words=N_WORDS) if len(pixel_NssC) >= LEAST_CODED else None
         views = [_raw(code, picture_NCss[:N_TURNED])]
         generator = torch.Generator().manual_seed(seed)
         for _ in range(N_VIEWS):
@@ -145,6 +147,12 @@ class ViewCode(nn.Module):
         return (_raw(self.code, picture_BCss) - self.centre_F) @ self.axis_FD
 
 
+def _grained(picture_NCss: Tensor) -> Tensor:
+    """With always the same faint grain; patches without contrast would else be told apart by a rounding error."""
+    generator = torch.Generator().manual_seed(0)
+    return picture_NCss + GRAIN * torch.randn(picture_NCss.shape[1:], generator=generator)
+
+
 def _raw(code: PatchCode | None, picture_NCss: Tensor) -> Tensor:
     """What the code says, and mean and contrast of each of 4 x 4 parts, (N, F)."""
     parts = []
@@ -153,7 +161,7 @@ def _raw(code: PatchCode | None, picture_NCss: Tensor) -> Tensor:
         square_BCgg = functional.adaptive_avg_pool2d(some_BCss.square(), GRID)
         contrast_BCgg = (square_BCgg - mean_BCgg.square()).clamp_min(0).sqrt()
         light = [mean_BCgg.flatten(1), contrast_BCgg.flatten(1)]
-        parts.append(torch.cat([*([] if code is None else [code(some_BCss)]), *light], 1))
+        parts.append(torch.cat([*([] if code is None else [code(_grained(some_BCss))]), *light], 1))
     return torch.cat(parts)
 
 

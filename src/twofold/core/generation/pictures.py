@@ -16,7 +16,7 @@ from twofold.measure.accuracy import wilson_interval
 from twofold.measure.generation import Copies, copies, frechet, frechet_interval, likeness
 from twofold.measure.report import Measure
 
-__all__ = ["asked_measure", "cloud_measures", "copy_measures", "picture_measures", "sound_measures"]
+__all__ = ["FLOOR", "asked_measure", "cloud_measures", "copy_measures", "picture_measures", "sound_measures"]
 
 MOST, MOST_TRAINING = 4000, 20_000  # of each, drawn; more take long
 FLOOR, CEILING = "real, held out", "noise"

@@ -77,14 +77,16 @@ def _told_apart(real: Rows, unseen: Rows, made: Rows, others: dict[str, Rows], s
 def _taught(
     columns: Columns, rows: tuple[Rows, Rows, Rows], others: dict[str, Rows], target: str | None, seed: int
 ) -> Measure:
-    """The share of the score that learning from real rows gives."""
+    """The share of the score that learning from as many real rows gives."""
     real, unseen, made = rows
     name, place = _target(columns, target)
-    taught = train_on_synthetic(made, real, unseen, place, seed)
-    mixed = train_on_synthetic(others[INDEPENDENT], real, unseen, place, seed)
+    n = min(len(real), len(made))
+    equal, fakes, mixed = (part.take(slice(n)) for part in (real, made, others[INDEPENDENT]))
+    taught = train_on_synthetic(fakes, equal, unseen, place, seed)
+    without = train_on_synthetic(mixed, equal, unseen, place, seed)
     beside = (
         (f"{taught.name} so", taught.fake), (f"{taught.name} after real rows", taught.real),
-        (INDEPENDENT, mixed.share),
+        (INDEPENDENT, without.share),
     )  # fmt: skip
     return Measure(f"train on fakes, predict {name} of real rows: share of the real score", taught.share, None, beside)
 

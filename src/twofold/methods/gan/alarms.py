@@ -19,8 +19,8 @@ LEAST_DISTANCE = 0.6
 MOST_GAP, MOST_BALANCE = 0.8, 0.97
 
 CAUSES = {
-    "collapse": "mode collapse: what is made covers {coverage:.0%} of the real items. "
-    "Train longer, or give a larger --gamma or a smaller --learning-rate.",
+    "collapse": "little variety (mode collapse, or too short a game): what is made covers {coverage:.0%} of the real items. "
+    "Train longer; if that does not help, give a larger --gamma or a smaller --learning-rate.",
     "strong": "the detective is too strong: it tells {balance:.0%} of the pairs apart, and teaches nothing. "
     "Give a larger --gamma, or a wider forger (--dim).",
     "copies": "memorising: what is made lies {distance:.0%} as far from training items as unseen real ones do. "

@@ -20,6 +20,8 @@ class Form(Protocol):
     """One kind of item on its way to the discriminator, and from the generator to people. `x` is (B, ...)."""
 
     name: str
+    loss: str
+    """Which game suits such items."""
     n_chances: int
     """Numbers in 0..1 that `changed` takes for each item; 0 where there is no augmentation."""
 

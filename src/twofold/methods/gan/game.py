@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from twofold.core.distributed import average
+from twofold.core.distributed import average, gathered, world_size
 from twofold.core.learner import Learner
 from twofold.core.loop import Progress
 from twofold.methods.gan.alarms import Sight, alarm
 from twofold.methods.gan.forms import Form
+from twofold.nn.dcgan import BatchNorm, settle
 
 __all__ = ["WATCHED", "Game", "Rivals", "slopes"]
 
@@ -29,6 +30,7 @@ STEER = 0.02
 GAMMAS = (1 / 16, 64.0)  # least and most, times what the penalty began with
 SETTLED = 500  # steps, or half of all, before which nothing is called wrong
 GAP, GAP_STEP = 0.5, 0.1  # how much better the detective may know what it was taught than what it was not
+N_SETTLED = 8  # batches
 WATCHED, SHOWN = 256, 36  # items by which the game is watched, and that are shown
 
 
@@ -58,16 +60,24 @@ class Game(Learner):
     def __init__(self, network: Rivals, form: Form, *, loss: str, gamma: float, is_half: bool):
         super().__init__()
         self.network, self.form = network, form
-        self.is_classic, self.is_half, self.first_gamma = loss == "dcgan", is_half, gamma
-        for name, value in (("gamma", gamma), ("strength", 0.0), ("balance", EVEN), ("n_turns", 0.0)):
+        self.loss_name, self.is_half, self.first_gamma = loss, is_half, gamma
+        self.is_paired, self.is_plain = loss == "relativistic", loss == "dcgan"
+        for norm in (part for part in network.modules() if isinstance(part, BatchNorm)):
+            norm.gather = gathered if world_size() > 1 else None
+        for name, value in (
+            ("gamma", gamma),
+            ("strength", float(loss == "nonsaturating")),
+            ("balance", EVEN),
+            ("n_turns", 0.0),
+        ):
             self.register_buffer(name, torch.tensor(value))
         self.watched: tuple[Tensor, ...] = ()
         self.sight: Sight | None = None
         self.latest: Tensor | None = None
 
     def configure(self) -> dict[str, torch.optim.Optimizer]:
-        """Adam without momentum for both, as what is to be learned moves; the classic game has some."""
-        betas = (0.5, 0.999) if self.is_classic else (0.0, 0.99)
+        """Adam: without momentum where slopes are punished, as what is to be learned moves."""
+        betas = (0.0, 0.99) if self.is_paired else (0.5, 0.999)
         players = {"generator": self.network.generator, "discriminator": self.network.discriminator}
         return {
             name: torch.optim.Adam(_moving(player), self.learning_rate, betas=betas, eps=1e-6, fused=True)
@@ -75,8 +85,8 @@ class Game(Learner):
         }
 
     def schedule(self, fraction: float) -> float:
-        """Short warm-up, flat, then down to nothing; the classic game knows none of it."""
-        return 1.0 if self.is_classic else super().schedule(fraction)
+        """Short warm-up, flat, then down to nothing; the plain game knows none of it."""
+        return 1.0 if self.is_plain else super().schedule(fraction)
 
     def step(self, *batch: Tensor) -> dict[str, Tensor]:
         """A turn of the discriminator, then one of the generator, with the same made items."""
@@ -94,7 +104,7 @@ class Game(Learner):
 
     def detect(self, real: Tensor, made: Tensor, class_B: Tensor) -> Tensor:
         """The discriminator's turn: tell the real one of each pair; lazily, with the penalties on both slopes."""
-        is_due = not self.is_classic and int(self.n_turns) % LAZY == 0
+        is_due = self.is_paired and int(self.n_turns) % LAZY == 0
         if is_due:
             real, made = real.requires_grad_(), made.requires_grad_()
         with torch.autocast(real.device.type, torch.bfloat16, enabled=self.is_half and not is_due):
@@ -109,7 +119,7 @@ class Game(Learner):
     def forge(self, real: Tensor, made: Tensor, class_B: Tensor) -> Tensor:
         """The generator's loss: what it made should look more real than the real one beside it."""
         score_B = self.network.discriminator(made, class_B)
-        if self.is_classic:
+        if not self.is_paired:
             return functional.softplus(-score_B).mean()
         with torch.no_grad():
             real_B = self.network.discriminator(real, class_B)
@@ -118,14 +128,14 @@ class Game(Learner):
     def scores(self, real: Tensor, made: Tensor, class_B: Tensor) -> tuple[Tensor, Tensor]:
         """Of both (B): in one go, but where batches are normalised."""
         judge = self.network.discriminator
-        if self.is_classic:
+        if not self.is_paired:
             return judge(real, class_B), judge(made, class_B)
         real_B, made_B = judge(torch.cat([real, made]), class_B.repeat(2)).chunk(2)
         return real_B, made_B
 
     def discriminator_loss(self, real_B: Tensor, made_B: Tensor) -> Tensor:
         """-log probability of the truth."""
-        if self.is_classic:
+        if not self.is_paired:
             return functional.softplus(-real_B).mean() + functional.softplus(made_B).mean()
         return functional.softplus(made_B - real_B).mean()
 
@@ -145,7 +155,8 @@ class Game(Learner):
     @torch.no_grad()
     def steer(self, loss: Tensor) -> None:
         """The penalty grows while the discriminator is too good, and shrinks while it is not good enough."""
-        self.balance.lerp_(average(loss.detach().clone()), SLOWLY)
+        # per judgement: of a pair, or of each of two
+        self.balance.lerp_(average(loss.detach().clone()) / (1 if self.is_paired else 2), SLOWLY)
         low, high = (self.first_gamma * factor for factor in GAMMAS)
         self.gamma.mul_(torch.exp(STEER * (FAIR - self.balance))).clamp_(low, high)
 
@@ -163,6 +174,7 @@ class Game(Learner):
         *arrays, class_N = (part[:WATCHED] for part in held_out)
         *known, known_class_N = self.watched
         unseen, taught = self.form.real(*arrays), self.form.real(*known)
+        self.settle(taught, known_class_N)
         made = self.network.generator(self.noise(len(taught)), known_class_N)
         self.latest = made[:SHOWN].cpu()
         judge = self.network.discriminator
@@ -170,7 +182,8 @@ class Game(Learner):
                 "made": judge(made, known_class_N)}  # fmt: skip
         told = {name: float(score_N.mean()) for name, score_N in told.items()}
         gap = (told["taught"] - told["unseen"]) / max(told["taught"] - told["made"], 1e-6)
-        self.strength.add_(GAP_STEP if gap > GAP else -GAP_STEP).clamp_(0, 1)
+        if self.is_paired:
+            self.strength.add_(GAP_STEP if gap > GAP else -GAP_STEP).clamp_(0, 1)
         return {"real": told["unseen"], "made": told["made"], "gap": gap, "coverage": self.sight.coverage(made, taught),
                 "balance": float(self.balance)}  # fmt: skip
 
@@ -182,9 +195,16 @@ class Game(Learner):
         warning = alarm(progress.measures) if is_settled else ""
         return replace(progress, preview=self.form.items(self.latest), note=progress.note or warning)
 
+    def settle(self, real: Tensor, class_N: Tensor) -> None:
+        """Fit batch normalisation to the weights that are measured, or kept."""
+        noises = [(self.noise(len(class_N)), class_N) for _ in range(N_SETTLED)]
+        settle(self.network.generator, noises)
+        made = self.network.generator(*noises[0])
+        settle(self.network.discriminator, [(real, class_N), (made, class_N)])
+
     def changed(self, x: Tensor) -> Tensor:
         """As the discriminator sees it: real and made alike are changed a little, the more it learns by heart."""
-        if not self.form.n_chances or self.is_classic:
+        if not self.form.n_chances or self.is_plain:
             return x
         return self.form.changed(x, self.uniform(len(x), self.form.n_chances), self.strength)
 

@@ -19,6 +19,7 @@ from twofold.nn.pixels import from_pixels, to_pixels
 __all__ = ["PictureForm"]
 
 SIZES, LARGEST_CHOSEN = (8, 16, 32, 64, 128), 32
+SMALL = 16
 MOVED = 1 / 8  # of the side, that augmentation moves a picture at most
 LIGHTER = 0.2
 
@@ -41,10 +42,10 @@ class PictureForm:
     @classmethod
     def learn(cls, gan: Any, X: Any) -> tuple["PictureForm", tuple[np.ndarray, ...], np.ndarray | None]:
         """The size that suits X, its pictures in that size, uint8 (N, S, S, C), and their labels."""
-        if gan.image_size not in (None, *SIZES):
-            raise SettingError(f"image_size is {gan.image_size}. Allowed: {', '.join(map(str, SIZES))}.")
+        if gan.size not in (None, *SIZES):
+            raise SettingError(f"size is {gan.size}. Allowed: {', '.join(map(str, SIZES))}.")
         pictures = open_pictures(X)
-        form = cls(gan.image_size or _suitable(pictures.size_N2), pictures.channels)
+        form = cls(gan.size or _suitable(pictures.size_N2), pictures.channels)
         return form, form.arrays(pictures), pictures.labels
 
     def arrays(self, X: Any) -> tuple[np.ndarray, ...]:
@@ -57,6 +58,11 @@ class PictureForm:
         return self.arrays(pictures)[0], pictures.labels
 
     @property
+    def loss(self) -> str:
+        """The game that makes the better pictures in ten minutes (docs/LOG.md)."""
+        return "relativistic" if self.size <= SMALL else "nonsaturating"
+
+    @property
     def gamma(self) -> float:
         """What the penalty begins with: slopes are steeper the more pixels there are."""
         return 0.1 * (self.size / 16) ** 2
@@ -64,10 +70,10 @@ class PictureForm:
     def networks(self, gan: Any, n_classes: int) -> tuple[nn.Module, nn.Module]:
         """Generator and discriminator."""
         sizes: dict[str, Any] = {"n_classes": n_classes, "dim": gan.dim or 32}
-        is_classic = gan.loss == "dcgan"
+        is_normed = (self.loss if gan.loss == "auto" else gan.loss) != "relativistic"
         return (
-            PictureGenerator(self.size, self.channels, n_noise=gan.noise_dim, is_normed=is_classic, **sizes),
-            PictureDiscriminator(self.size, self.channels, is_normed=is_classic, **sizes),
+            PictureGenerator(self.size, self.channels, n_noise=gan.noise_dim, is_normed=is_normed, **sizes),
+            PictureDiscriminator(self.size, self.channels, is_normed=is_normed, **sizes),
         )
 
     def begin(self, generator: nn.Module, *arrays: np.ndarray) -> None:
@@ -92,7 +98,7 @@ class PictureForm:
         moved = functional.grid_sample(
             picture_BCSS, grid_BSS2, mode="nearest", padding_mode="border", align_corners=False
         )
-        return moved + LIGHTER * strength * (2 * chance_B3[:, 2, None, None, None] - 1)
+        return moved * (1 + LIGHTER * strength * (2 * chance_B3[:, 2, None, None, None] - 1))
 
     def items(self, picture_NCSS: Tensor) -> np.ndarray:
         """uint8 pictures (N, S, S, C)."""

@@ -43,6 +43,7 @@ class RowForm:
     """
 
     name: ClassVar[str] = "rows"
+    loss: ClassVar[str] = "relativistic"
     gamma: ClassVar[float] = 8.0
     """What the penalty begins with: rows are few, and soon learned by heart."""
 
@@ -70,32 +71,38 @@ class RowForm:
         return form, form.arrays(table), None
 
     def begin(self, generator: nn.Module, *arrays: np.ndarray) -> None:
-        """Make the generator the mixture of these rows: numbers, levels and class.
-
-        Errors: none; rows that are alike make fewer clusters.
-        """
+        """Make the generator the mixture of these rows: numbers, levels and class."""
         number_NP, level_NG, class_N = (torch.from_numpy(np.array(part[:MIXED])) for part in arrays)
         row_NO = self.plan.row(number_NP, level_NG).numpy()
         number_NP, one_NL = row_NO[:, : self.plan.n_numbers], row_NO[:, self.plan.n_numbers :]
         there_NP = np.ones_like(number_NP)
         for p, gate in enumerate(self.plan.gates):
             there_NP[:, p] = one_NL[:, gate] if gate >= 0 else 1.0
-        mixture = Mixture.learn(number_NP, one_NL, n_clusters=self.n_clusters, seed=0, there_NP=there_NP)
+        # the class counts as one more category, so that clusters are of one class
+        told_NL = np.concatenate([one_NL, np.eye(generator.n_classes)[class_N.numpy()]], 1)
+        mixture = Mixture.learn(number_NP, told_NL, n_clusters=self.n_clusters, seed=0, there_NP=there_NP)
         generator.begin(mixture, class_N)
 
-    def arrays(self, X: Any) -> tuple[np.ndarray, ...]:
-        """Any table with these columns as the same arrays."""
+    def given(self, X: Any) -> tuple[pa.Table, None]:
+        """Any table with these columns; an array has them in their order."""
         table = read_table(X)
-        if not is_named(X) and not isinstance(X, pa.Table):
+        if not is_named(X):
             names = [column.name for column in self.columns.columns]
             if table.num_columns != len(names):
                 raise DataError(f"the rows have {table.num_columns} columns; training had {len(names)}. Give as many.")
             table = table.rename_columns(names)
+        return table, None
+
+    def arrays(self, X: Any) -> tuple[np.ndarray, ...]:
+        """Any table with these columns as the same arrays."""
+        table, _ = self.given(X)
         number_NQ, category_NJ = self.columns.encode(table)
         rng = np.random.default_rng(0)
         coded = [column.encode(x_N, rng) for column, x_N in zip(self.quantiles, number_NQ.T, strict=True)]
         levels = [level_N for _, level_N in coded]
-        for column, code_N, is_missable in zip(self.columns.category_columns, category_NJ.T, self.missable, strict=True):
+        for column, code_N, is_missable in zip(
+            self.columns.category_columns, category_NJ.T, self.missable, strict=True
+        ):
             # a level never seen becomes the commonest, where nothing was ever missing
             levels.append(np.where(code_N > 0, code_N - 1, len(column.levels) * is_missable))
         normals = [coded[p][0] for p in self.numbered]

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from twofold.core.estimator import seeded
 from twofold.core.vocoding import learn_vocoder
 from twofold.data.audio import Sounds, open_sounds
-from twofold.errors import SettingError
+from twofold.data.sounds import RATES
+from twofold.errors import DataError, SettingError
 from twofold.nn.dcgan import CLASS_DIM, PictureDiscriminator, PictureGenerator
 from twofold.nn.spectrogram import LogMel
 from twofold.nn.vocoder import Vocoder, set_aside
@@ -46,14 +48,17 @@ class SoundForm:
     """
 
     name: ClassVar[str] = "sounds"
+    loss: ClassVar[str] = "relativistic"
     n_chances: ClassVar[int] = 3
+    gamma: ClassVar[float] = 1.6
+    """What the penalty begins with."""
 
     def __init__(self, rate: int, hop: int, span: tuple[float, float], vocoder: Vocoder | None = None):
-        if not HOPS[0] <= hop <= HOPS[1]:
-            raise SettingError(f"hop is {hop}; {HOPS[0]} to {HOPS[1]} samples are allowed. Give one of these.")
-        self.rate, self.hop, self.span = rate, hop, span
+        for what, number, (least, most) in (("rate", rate, RATES), ("hop", hop, HOPS)):
+            if not least <= number <= most:
+                raise SettingError(f"{what} is {number}; {least} to {most} are allowed. Give one of these.")
+        self.rate, self.hop, self.span, self.vocoder = rate, hop, span, vocoder
         self.log_mel = LogMel(rate, window=_window(rate, hop), hop=hop, n_mels=SIDE)
-        self.vocoder = vocoder or Vocoder(self.log_mel, low=span[0], high=span[1])
 
     @classmethod
     def learn(cls, gan: Any, X: Any) -> tuple["SoundForm", tuple[np.ndarray, ...], np.ndarray | None]:
@@ -73,11 +78,6 @@ class SoundForm:
         form = cls(sounds.rate, hop, span, vocoder)
         return form, (form._scaled(picture_NMF),), sounds.labels
 
-    @property
-    def gamma(self) -> float:
-        """What the penalty begins with."""
-        return 1.6
-
     def given(self, X: Any) -> tuple[Sounds, np.ndarray | None]:
         """Sounds at this rate, and their labels."""
         sounds = open_sounds(X, rate=self.rate)
@@ -87,7 +87,10 @@ class SoundForm:
         """Sounds of any kind as pictures in -1..1, float16 (N, 64, 64, 1)."""
         sounds, _ = self.given(X)
         if sounds.rate != self.rate:
-            raise SettingError(f"the sounds are at {sounds.rate} Hz; this GAN knows {self.rate}. Give a path, not Sounds.")
+            raise DataError(
+                f"{sounds.name}: {sounds.rate} samples a second; this GAN knows {self.rate}. "
+                f"Open them with open_sounds(path, rate={self.rate})."
+            )
         return (self._scaled(self._pictures(sounds)),)
 
     def _pictures(self, sounds: Sounds) -> np.ndarray:
@@ -103,10 +106,18 @@ class SoundForm:
     def networks(self, gan: Any, n_classes: int) -> tuple[nn.Module, nn.Module]:
         """Generator, which carries the vocoder, and discriminator."""
         sizes: dict[str, Any] = {"n_classes": n_classes, "dim": gan.dim or 32}
-        is_classic = gan.loss == "dcgan"
-        generator = PictureGenerator(SIDE, 1, n_noise=gan.noise_dim, is_normed=is_classic, **sizes)
+        is_normed = gan.loss not in ("auto", self.loss)
+        generator = PictureGenerator(SIDE, 1, n_noise=gan.noise_dim, is_normed=is_normed, **sizes)
+        discriminator = PictureDiscriminator(SIDE, 1, is_normed=is_normed, **sizes)
+        if not is_normed:
+            # small first weights move faster; silence lies at the end of the bend, where it is held
+            generator.apply(_begun_small), discriminator.apply(_begun_small)
+            generator.is_bent = True
         generator.vocoder = self.vocoder
-        return generator, PictureDiscriminator(SIDE, 1, is_normed=is_classic, **sizes)
+        return generator, discriminator
+
+    def begin(self, generator: nn.Module, *arrays: np.ndarray) -> None:
+        """The game begins with nothing: the vocoder was learned before."""
 
     def sizes_of(self, weights: Mapping[str, Tensor]) -> dict[str, int]:
         """Settings that the networks are rebuilt from: a spoilt config.json must not ask for more than there is."""
@@ -137,9 +148,9 @@ class SoundForm:
         log_NMF = (picture_N1MF[:, 0].float() + 1) / 2 * (high - low) + low
         sample_NT = self.vocoder(log_NMF.to(self.vocoder.last.weight.device)).cpu()
         loudest_NF = picture_N1MF[:, 0].amax(1).cpu()
-        n_frames_N = ((loudest_NF > SILENT) * torch.arange(1, SIDE + 1)).amax(1).clamp_min(1)
-        cut = [self._faded(sample_T[: n * self.hop].numpy()) for sample_T, n in zip(sample_NT, n_frames_N, strict=True)]
-        return Sounds.of(cut, self.rate, name="made sounds")
+        n_frames_N = ((loudest_NF > SILENT) * torch.arange(1, SIDE + 1)).amax(1).clamp_min(1).tolist()
+        heard = (sample_T[: n * self.hop].numpy() for sample_T, n in zip(sample_NT, n_frames_N, strict=True))
+        return Sounds.of(map(self._faded, heard), self.rate, name="made sounds")
 
     def _faded(self, sample_T: np.ndarray) -> np.ndarray:
         """Ended softly, and nowhere beyond -1..1."""
@@ -156,8 +167,16 @@ class SoundForm:
         """The reverse of `to_json`."""
         low, high = map(float, told["span"])
         form = cls(int(told["rate"]), int(told["hop"]), (low, high))
-        form.vocoder = set_aside(form.vocoder)
+        with seeded(0):  # weights that are loaded over
+            form.vocoder = Vocoder(form.log_mel, low=low, high=high)
+        set_aside(form.vocoder)
         return form
+
+
+def _begun_small(layer: nn.Module) -> None:
+    """First weights as PyTorch draws them."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        layer.reset_parameters()
 
 
 def _hop(sounds: Sounds) -> int:
@@ -167,11 +186,12 @@ def _hop(sounds: Sounds) -> int:
 
 
 def _window(rate: int, hop: int) -> int:
-    """Samples that a frame sees: a power of 2, so that frames overlap by half at least."""
-    return 2 ** math.ceil(math.log2(max(2.5 * hop, LEAST_WINDOW * rate)))
+    """Samples that a frame sees: a power of 2, so that frames overlap by half at least, within the sound."""
+    suitable = 2 ** math.ceil(math.log2(max(2.5 * hop, LEAST_WINDOW * rate)))
+    return min(suitable, SIDE * hop // 4)
 
 
 def _vocoder_steps(gan: Any) -> int:
-    """As many updates as the budget allows, a sixth of it or so: no clock is asked, as a resumed run does them again."""
+    """As many updates as a sixth of the budget allows: no clock is asked, as a resumed run does them again."""
     by_clock = VOCODER_STEPS if gan.minutes is None else max(1, int(VOCODER_STEPS_A_MINUTE * gan.minutes))
     return min(VOCODER_STEPS, by_clock, gan.n_steps or VOCODER_STEPS)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from twofold.data.text import is_text, read_text
@@ -41,6 +40,7 @@ class TextForm:
     """
 
     name: ClassVar[str] = "texts"
+    loss: ClassVar[str] = "relativistic"
     gamma: ClassVar[float] = 1.0
     """What the penalty begins with."""
 
@@ -66,6 +66,10 @@ class TextForm:
         letters = {"n_letters": len(self.alphabet) + 1, "order": ORDER, "n_states": self.n_states}
         generator.begin(Automaton.learn(np.asarray(arrays[0][:READ]), **letters))
 
+    def given(self, X: Any) -> tuple[list[str], None]:
+        """Texts one by one; a file holds one a line."""
+        return _texts(X), None
+
     def arrays(self, X: Any) -> tuple[np.ndarray, ...]:
         """Texts as numbers of letters, uint8 (N, T); letters that training did not have are left out."""
         texts, number = _texts(X), {letter: n for n, letter in enumerate(self.alphabet, start=1)}
@@ -86,9 +90,15 @@ class TextForm:
 
     def sizes_of(self, weights: Mapping[str, Tensor]) -> dict[str, int]:
         """Settings that the networks are rebuilt from: a spoilt config.json must not ask for more than there is."""
-        (S, A), (dim, n_inputs, _) = (weights[f"generator.{name}"].shape for name in ("logit_SA", "network.first.weight"))
+        (S, A), (dim, n_inputs, _) = (
+            weights[f"generator.{name}"].shape for name in ("logit_SA", "network.first.weight")
+        )
         n_classes = weights["discriminator.network.first.weight"].shape[1] - A
-        if (S, A, self.length * dim) != (self.n_states, len(self.alphabet) + 1, weights["discriminator.first.weight"].shape[1]):
+        if (S, A, self.length * dim) != (
+            self.n_states,
+            len(self.alphabet) + 1,
+            weights["discriminator.first.weight"].shape[1],
+        ):
             raise RunError("config.json and the weights tell of different texts. Train again.")
         return {"dim": dim, "noise_dim": n_inputs - 2 * A - n_classes}
 
@@ -119,7 +129,8 @@ def holds_texts(X: Any) -> bool:
     """Whether X is a list of texts, or a path of a file of them, one a line."""
     if isinstance(X, str | Path):
         return is_text(str(X))
-    return isinstance(X, list | tuple) and bool(X) and all(isinstance(text, str) for text in X)
+    is_list = isinstance(X, list | tuple) and bool(X) and all(isinstance(text, str) for text in X)
+    return is_list and not Path(X[0]).exists()
 
 
 def _texts(X: Any) -> list[str]:

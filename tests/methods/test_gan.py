@@ -1,0 +1,193 @@
+"""The game of forger and detective, on pictures; rows, texts and sounds have tests of their own."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from twofold import GAN
+from twofold.data.pictures import Pictures, open_pictures
+from twofold.errors import DataError, SettingError
+from twofold.methods.gan.alarms import Sight, alarm
+from twofold.methods.gan.game import EVEN, Game, Rivals, slopes
+from twofold.methods.gan.pictures import PictureForm
+
+RNG = np.random.default_rng(0)
+DIGITS = open_pictures("tests/digits.parquet")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def discs(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Grey pictures 16 x 16 of one bright disc somewhere."""
+    place_N2, radius_N = rng.uniform(5, 11, (n, 2)), rng.uniform(2, 4, n)
+    y, x = np.mgrid[:16, :16] + 0.5
+    far_NSS = np.hypot(y - place_N2[:, :1, None], x - place_N2[:, 1:, None])
+    return (255 / (1 + np.exp(3 * (far_NSS - radius_N[:, None, None]))))[..., None].astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def forger() -> GAN:
+    """One that has played long enough to make discs."""
+    return GAN(n_steps=300, n_threads=1, dim=16).fit(discs(400, np.random.default_rng(1)))
+
+
+class Line(nn.Module):
+    """A score that is a fixed sum of an item's numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight_F = nn.Parameter(torch.tensor([1.0, -2.0, 0.5]))
+
+    def forward(self, x_BF: torch.Tensor, class_B: torch.Tensor) -> torch.Tensor:
+        return x_BF.square() @ self.weight_F
+
+
+def test_the_losses_are_minus_the_log_of_what_each_player_is_asked_for():
+    form, none = PictureForm(8, 1), torch.zeros(5, dtype=torch.int64)
+    real, made = torch.randn(5, 3), torch.randn(5, 3)
+    rivals = Rivals(nn.Identity(), judge := Line())
+    paired = Game(rivals, form, loss="relativistic", gamma=1.0, is_half=False)
+    classic = Game(rivals, form, loss="dcgan", gamma=1.0, is_half=False)
+    with torch.no_grad():
+        pairs = list(zip(judge(real, none).tolist(), judge(made, none).tolist(), strict=True))
+        scores = judge(real, none), judge(made, none)
+
+    def sure(score: float) -> float:
+        return 1 / (1 + math.exp(-score))
+
+    mean = lambda terms: sum(terms) / 5  # noqa: E731
+    assert float(paired.discriminator_loss(*scores)) == pytest.approx(mean(-math.log(sure(r - m)) for r, m in pairs))
+    assert float(paired.forge(real, made, none)) == pytest.approx(mean(-math.log(sure(m - r)) for r, m in pairs))
+    assert float(classic.discriminator_loss(*scores)) == pytest.approx(
+        mean(-math.log(sure(r)) - math.log(1 - sure(m)) for r, m in pairs)
+    )
+    assert float(classic.forge(real, made, none)) == pytest.approx(mean(-math.log(sure(m)) for _, m in pairs))
+
+
+def test_the_penalty_is_the_mean_square_of_the_slope_of_the_score():
+    judge, x = Line(), torch.randn(4, 3, requires_grad=True)
+    by_hand = (2 * x * judge.weight_F).square().sum(1).mean()
+    assert float(slopes(judge(x, x), x)) == pytest.approx(float(by_hand), rel=1e-5)
+
+
+def test_the_penalty_grows_while_the_detective_is_too_good_and_shrinks_while_it_guesses():
+    game = Game(Rivals(nn.Identity(), Line()), PictureForm(8, 1), loss="relativistic", gamma=1.0, is_half=False)
+    for _ in range(300):
+        game.steer(torch.tensor(0.01))
+    assert float(game.gamma) > 2
+    for _ in range(1500):
+        game.steer(torch.tensor(EVEN))
+    assert float(game.gamma) < 1
+
+
+def test_discs_are_learned_to_be_forged(forger):
+    made, real = forger.sample(200, seed=5), discs(200, np.random.default_rng(2))
+    assert made.shape == (200, 16, 16, 1) and made.dtype == np.uint8
+    bright = [(x > 127).sum((1, 2, 3)) for x in (made, real)]
+    # an untrained forger's pictures are grey all over: no bright disc
+    assert abs(np.median(bright[0]) - np.median(bright[1])) < 0.5 * np.median(bright[1])
+    assert forger.measures_["coverage"] > 0.5 and forger.alarms_ == []
+
+
+def test_the_detective_gives_probabilities_and_finds_noise_unreal(forger):
+    real, noise = discs(100, np.random.default_rng(3)), RNG.integers(0, 256, (100, 16, 16, 1), np.uint8)
+    real_N, noise_N = forger.discriminate(real), forger.discriminate(noise)
+    assert ((real_N >= 0) & (real_N <= 1)).all()
+    assert real_N.mean() > noise_N.mean() + 0.2
+
+
+def test_a_walk_begins_and_ends_at_the_items_of_its_seeds_and_moves_in_small_steps(forger):
+    walk = forger.interpolate(3, 4, n=24).astype(float)
+    assert np.array_equal(walk[0], forger.sample(1, seed=3)[0]) and np.array_equal(
+        walk[-1], forger.sample(1, seed=4)[0]
+    )
+    steps, whole = np.abs(np.diff(walk, axis=0)).mean((1, 2, 3)), np.abs(walk[-1] - walk[0]).mean()
+    assert steps.max() < 0.6 * whole
+    assert np.array_equal(*forger.interpolate(3, 3, n=2))
+
+
+def test_a_class_that_is_asked_for_comes():
+    rng = np.random.default_rng(0)
+    light, dark = (rng.integers(low, low + 55, (150, 8, 8, 1), np.uint8) for low in (200, 0))
+    pictures = Pictures.of(np.concatenate([light, dark]), labels=["light"] * 150 + ["dark"] * 150)
+    gan = GAN(n_steps=150, n_threads=1, dim=8).fit(pictures)
+    assert list(gan.classes_) == ["dark", "light"]
+    assert gan.sample(50, label="light").mean() > 150 > 100 > gan.sample(50, label="dark").mean()
+    assert 90 < gan.sample(400, seed=2).mean() < 165  # both, as often as in training
+    with pytest.raises(SettingError, match="Allowed: dark, light"):
+        gan.sample(2, label="green")
+
+
+def test_labels_of_which_some_are_rare_are_left_out_unless_asked_for():
+    pictures = Pictures.of(discs(40, RNG), labels=["often"] * 37 + ["rare"] * 3)
+    assert GAN(n_steps=1, dim=4).fit(pictures).classes_ is None
+    assert list(GAN(n_steps=1, dim=4, conditional=True).fit(pictures).classes_) == ["often", "rare"]
+    with pytest.raises(DataError, match="conditional needs labels"):
+        GAN(n_steps=1, conditional=True).fit(discs(40, RNG))
+    with pytest.raises(SettingError, match="knows no classes"):
+        GAN(n_steps=1, dim=4).fit(pictures).sample(1, label="rare")
+
+
+def test_the_measures_stand_beside_floor_and_noise(forger):
+    measures = {measure.name: measure for measure in forger.evaluate(discs(400, np.random.default_rng(1)))}
+    distance = next(measure for name, measure in measures.items() if name.startswith("Frechet distance in "))
+    beside = dict(distance.baselines)
+    assert beside["real, held out"] < distance.value < beside["noise"]
+    assert 0 <= measures["coverage"].value <= 1 and measures["copy ratio"].value > 0.5
+
+
+def test_what_was_held_out_is_known_and_was_not_learned_from(forger):
+    assert len(forger.held_out_) == 40 and len(set(forger.held_out_.tolist())) == 40
+
+
+def test_measurements_bring_a_look_at_what_is_made_of_the_same_noise():
+    looks = [p.preview for p in GAN(n_steps=20, dim=4).train(discs(60, RNG)) if p.preview is not None]
+    assert len(looks) == 20 and looks[0].shape[1:] == (16, 16, 1)
+    assert np.abs(looks[-1].astype(int) - looks[-2]).mean() < np.abs(looks[-1].astype(int) - looks[0]).mean()
+
+
+def test_copies_and_collapse_are_seen_with_a_remedy():
+    real, unseen = (torch.from_numpy(discs(200, RNG)).float() for _ in range(2))
+    sight = Sight(real)
+    assert sight.coverage(unseen, real) > 0.85
+    assert sight.coverage(real[:1].repeat(200, 1, 1, 1), real) < 0.1
+    assert sight.distance(real[:100], unseen, real) == 0.0
+    assert 0.8 < sight.distance(torch.from_numpy(discs(200, RNG)).float(), unseen, real) < 1.25
+    well = {"coverage": 0.9, "balance": 0.5, "distance": 1.0, "gap": 0.1}
+    assert alarm(well) == ""
+    for worse, word in (
+        ({"coverage": 0.1}, "collapse"),
+        ({"balance": 0.0}, "too strong"),
+        ({"distance": 0.1}, "memorising"),
+    ):
+        assert word in alarm(well | worse) and "Give" in alarm(well | worse)
+
+
+def test_a_set_of_one_picture_over_and_over_trains_without_an_accident():
+    gan = GAN(n_steps=5, dim=4).fit(np.full((50, 16, 16, 3), 90, np.uint8))
+    assert np.isfinite(list(gan.measures_.values())).all() and gan.sample(2).shape == (2, 16, 16, 3)
+
+
+def test_fewer_pictures_than_a_batch_still_train():
+    gan = GAN(n_steps=5, dim=4).fit(discs(3, RNG))
+    assert gan.sample(2).shape == (2, 16, 16, 1)
+
+
+def test_wrong_settings_say_what_is_allowed():
+    for setting, words in (({"loss": "wasserstein"}, "relativistic"), ({"size": 20}, "8, 16, 32"),
+                           ({"gamma": 0.0}, "greater than 0"),
+                           ({"noise_dim": 0}, "at least 1"), ({"ema": 1.0}, "below 1")):  # fmt: skip
+        with pytest.raises(SettingError, match=words):
+            GAN(n_steps=1, **setting).fit(discs(8, RNG))
+
+
+def test_the_classic_game_is_played_with_batch_norm_and_without_penalties():
+    gan = GAN(n_steps=6, dim=4, loss="dcgan").fit(DIGITS)
+    assert any("norms" in name for name in gan.network_.state_dict())
+    assert gan.sample(2).shape[1:] == (8, 8, 1) or gan.sample(2).shape[1:] == (16, 16, 1)
