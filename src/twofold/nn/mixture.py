@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 __all__ = ["Mixture"]
 
-N_ROUNDS = 6  # more blur the clusters: what they lean on grows with them (docs/LOG.md)
+N_ROUNDS = 2  # more merge clusters: large ones draw rows to themselves (docs/LOG.md)
 LEAST_GAIN = 1e-3  # nats a row: less, and the rounds are over
 ROWS_OF_ALL = 5.0  # how many rows the covariance of all clusters together counts for in each
 ROWS_OF_SHARES = 2.0  # and the shares of all rows
@@ -102,9 +102,9 @@ class Mixture:
         """Log-likelihood of each row in each cluster, (N, K), less what is the same for all."""
         found_NK = np.log(self.share_K) + one_NL @ self.log_share_KL.T
         for k, (mean_P, root_PP) in enumerate(zip(self.mean_KP, self.root_KPP, strict=True)):
-            # a number that is not there counts as if it were the mean
+            # a number that is not there counts as if it were the mean, and without the width of its bell
             off_PN = np.linalg.inv(root_PP) @ ((x_NP - mean_P) * there_NP).T
-            found_NK[:, k] -= np.square(off_PN).sum(0) / 2 + np.log(np.diagonal(root_PP)).sum()
+            found_NK[:, k] -= np.square(off_PN).sum(0) / 2 + there_NP @ np.log(np.diagonal(root_PP))
         return found_NK
 
 

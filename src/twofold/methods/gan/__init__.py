@@ -99,7 +99,7 @@ class GAN(Estimator):
     batch_size: int = 64
     """Items per turn: more give a steadier direction and a slower step."""
     learning_rate: float = 1e-3
-    """Size of an update (nonsaturating: two fifths of it, dcgan: one): larger learns faster, until it learns nothing."""
+    """Size of an update (nonsaturating: .4 of it, dcgan: .2): larger learns faster, until it learns nothing."""
 
     # ---- learning --------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """What goes wrong in the game of forger and detective: seen, named, and with what to do about it.
 
 Items are compared along the directions in which real ones differ most (PCA): elsewhere there is mostly noise.
-Naeem et al. 2020 (coverage), https://arxiv.org/abs/2002.09797; Meehan et al. 2020 (copies), https://arxiv.org/abs/2004.05675.
+Naeem et al. 2020 (coverage), https://arxiv.org/abs/2002.09797; Meehan et al. 2020 (copies),
+https://arxiv.org/abs/2004.05675.
 Dimension key: N items, M others, F numbers an item is made of, P directions.
 """
 
@@ -16,12 +17,12 @@ N_DIRECTIONS = 16
 N_NEIGHBOURS = 5
 LEAST_COVERAGE = 0.3
 LEAST_DISTANCE = 0.6
-MOST_GAP, MOST_BALANCE = 0.8, 0.97
+MOST_GAP, LEAST_BALANCE = 0.8, 0.02
 
 CAUSES = {
-    "collapse": "little variety (mode collapse, or too short a game): what is made covers {coverage:.0%} of the real items. "
+    "collapse": "little variety (mode collapse, or too short a game): {coverage:.0%} of the real items are covered. "
     "Train longer; if that does not help, give a larger --gamma or a smaller --learning-rate.",
-    "strong": "the detective is too strong: it tells {balance:.0%} of the pairs apart, and teaches nothing. "
+    "strong": "the detective is too strong: it loses {balance:.2g} nats (guessing: 0.69), and teaches little. "
     "Give a larger --gamma, or a wider forger (--dim).",
     "copies": "memorising: what is made lies {distance:.0%} as far from training items as unseen real ones do. "
     "Give more data or fewer steps.",
@@ -73,7 +74,7 @@ def alarm(measures: Mapping[str, float]) -> str:
     """The gravest thing wrong by these measures, with its remedy; nothing where all is well."""
     signs = {
         "collapse": measures["coverage"] < LEAST_COVERAGE,
-        "strong": measures["balance"] > MOST_BALANCE,
+        "strong": measures["balance"] < LEAST_BALANCE,
         "copies": measures.get("distance", 1.0) < LEAST_DISTANCE,
         "gap": measures["gap"] > MOST_GAP,
     }

@@ -30,6 +30,7 @@ STEER = 0.02
 GAMMAS = (1 / 16, 64.0)  # least and most, times what the penalty began with
 SETTLED = 500  # steps, or half of all, before which nothing is called wrong
 GAP, GAP_STEP = 0.5, 0.1  # how much better the detective may know what it was taught than what it was not
+LEAST_LEAD = 0.1  # of real items over made ones, in scores, below which there is no gap to speak of
 N_SETTLED = 8  # batches
 WATCHED, SHOWN = 256, 36  # items by which the game is watched, and that are shown
 
@@ -181,7 +182,7 @@ class Game(Learner):
         told = {"taught": judge(taught, known_class_N), "unseen": judge(unseen, class_N),
                 "made": judge(made, known_class_N)}  # fmt: skip
         told = {name: float(score_N.mean()) for name, score_N in told.items()}
-        gap = (told["taught"] - told["unseen"]) / max(told["taught"] - told["made"], 1e-6)
+        gap = (told["taught"] - told["unseen"]) / max(told["taught"] - told["made"], LEAST_LEAD)
         if self.is_paired:
             self.strength.add_(GAP_STEP if gap > GAP else -GAP_STEP).clamp_(0, 1)
         return {"real": told["unseen"], "made": told["made"], "gap": gap, "coverage": self.sight.coverage(made, taught),

@@ -65,7 +65,7 @@ class PictureForm:
     @property
     def gamma(self) -> float:
         """What the penalty begins with: slopes are steeper the more pixels there are."""
-        return 0.1 * (self.size / 16) ** 2
+        return 0.1 * max(1.0, self.size / 16) ** 2
 
     def networks(self, gan: Any, n_classes: int) -> tuple[nn.Module, nn.Module]:
         """Generator and discriminator."""
