@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from twofold import GAN
+from twofold import GAN, TransferClassifier
 from twofold.data.pictures import Pictures, open_pictures
 from twofold.errors import DataError, SettingError
 from twofold.methods.gan.alarms import Sight, alarm
 from twofold.methods.gan.game import EVEN, Game, Rivals, slopes
 from twofold.methods.gan.pictures import PictureForm
+from twofold.nn.backbones import open_backbone
 from twofold.nn.dcgan import BatchNorm
 
 RNG = np.random.default_rng(0)
@@ -228,3 +229,14 @@ def test_the_classic_game_is_played_with_batch_norm_and_without_penalties():
     gan = GAN(n_steps=6, dim=4, loss="dcgan").fit(DIGITS)
     assert any("norms" in name for name in gan.network_.state_dict())
     assert gan.sample(2).shape[1:] == (8, 8, 1) or gan.sample(2).shape[1:] == (16, 16, 1)
+
+
+@pytest.mark.parametrize("loss", ["relativistic", "nonsaturating"])
+def test_the_detective_is_handed_over_as_a_body(loss, tmp_path):
+    gan = GAN(n_steps=8, dim=8, loss=loss).fit(DIGITS)
+    backbone = open_backbone(gan.save(tmp_path / "run"))
+    x = gan.form_.real(torch.from_numpy(gan.form_.arrays(DIGITS)[0][:4]))
+    last = gan.network_.discriminator.stages(x)[-1].mean((2, 3))
+    assert torch.allclose(backbone(x)[:, -2 * last.shape[1] : -last.shape[1]], last, atol=1e-6)
+    classifier = TransferClassifier(str(tmp_path / "run"), mode="frozen").fit(DIGITS)
+    assert (classifier.predict(DIGITS) == DIGITS.labels).mean() > 0.3

@@ -124,12 +124,18 @@ class PictureDiscriminator(nn.Module):
 
     def forward(self, picture_BCSS: Tensor, class_B: Tensor) -> Tensor:
         """Scores (B)."""
-        x = picture_BCSS.contiguous(memory_format=torch.channels_last)
-        for norm, layer in zip(self.norms, self.layers, strict=True):
-            x = functional.leaky_relu(norm(layer(x)), SLOPE)
+        x = self.stages(picture_BCSS)[-1]
         # half precision would blur what tells two scores apart
         with torch.autocast(x.device.type, enabled=False):
             return self.scores(x.float(), class_B)
+
+    def stages(self, picture_BCSS: Tensor) -> list[Tensor]:
+        """Its features after each halving."""
+        x, stages = picture_BCSS.contiguous(memory_format=torch.channels_last), []
+        for norm, layer in zip(self.norms, self.layers, strict=True):
+            x = functional.leaky_relu(norm(layer(x)), SLOPE)
+            stages.append(x)
+        return stages
 
     def scores(self, x: Tensor, class_B: Tensor) -> Tensor:
         """Of the last features."""

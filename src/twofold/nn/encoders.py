@@ -1,4 +1,4 @@
-"""The encoder of an autoencoder of pictures, as a body whose features others build on.
+"""The encoder of an autoencoder of pictures, and the discriminator of a GAN, as bodies whose features others build on.
 
 Dimension key: B pictures, C channels, S side, Z latent numbers, D features, K features of a stage, h, w its sides.
 """
@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from twofold.nn.convolutional import PictureEncoder
+from twofold.nn.dcgan import PictureDiscriminator
 
-__all__ = ["OrderedBody", "pooled"]
+__all__ = ["DetectiveBody", "OrderedBody", "pooled"]
 
 
 class OrderedBody(nn.Module):
@@ -65,6 +66,53 @@ class OrderedBody(nn.Module):
             parts += pooled(stage)
         straight_BZ = (picture_BCSS.flatten(1) - self.centre_O) @ self.axis_ZO.T
         return torch.cat([*parts, straight_BZ + self.bend * self.spread_Z * self.encoder.last(stage.flatten(1))], 1)
+
+
+class DetectiveBody(nn.Module):
+    """Mean and spread of each stage's features in a discriminator, who had to learn what real pictures have in common.
+
+    Radford, Metz, Chintala 2015, section 5.1, https://arxiv.org/abs/1511.06434.
+
+    Parameters
+    ----------
+    size, channels : S and C of the pictures.
+    dim : width after the first halving.
+    is_normed : whether it was taught with batch normalisation.
+    """
+
+    def __init__(self, size: int, channels: int, dim: int, *, is_normed: bool):
+        super().__init__()
+        self.discriminator = PictureDiscriminator(size, channels, n_classes=1, dim=dim, is_normed=is_normed)
+
+    @classmethod
+    def with_weights(cls, tensors: Mapping[str, Tensor], arguments: Mapping[str, Any]) -> "DetectiveBody":
+        """The body of a GAN's weights; more of them, such as the generator's, are left out."""
+        dim = len(tensors["discriminator.layers.0.weight"])
+        is_normed = any(name.startswith("discriminator.norms.") for name in tensors)
+        with torch.device("meta"):
+            body = cls(arguments["size"], arguments["channels"], dim, is_normed=is_normed)
+        body.load_state_dict({name: tensors[name] for name in body.state_dict()}, assign=True)
+        return body.eval()
+
+    @property
+    def blocks(self) -> list[int]:
+        """Widths of the blocks of features that belong together."""
+        return [layer.out_channels for layer in self.discriminator.layers for _ in range(2)]
+
+    @property
+    def n_features(self) -> int:
+        """D."""
+        return sum(self.blocks)
+
+    @property
+    def layers(self) -> list[nn.Module]:
+        """From input to output."""
+        return list(self.discriminator.layers)
+
+    def forward(self, picture_BCSS: Tensor) -> Tensor:
+        """Features (B, D) of pictures in -1..1."""
+        parts = [part for stage in self.discriminator.stages(picture_BCSS) for part in pooled(stage)]
+        return torch.cat(parts, 1)
 
 
 def pooled(stage_BKhw: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 __all__ = ["Mixture"]
 
-N_ROUNDS = 2  # more merge clusters: large ones draw rows to themselves (docs/LOG.md)
+N_ROUNDS = 12
 LEAST_GAIN = 1e-3  # nats a row: less, and the rounds are over
 ROWS_OF_ALL = 5.0  # how many rows the covariance of all clusters together counts for in each
 ROWS_OF_SHARES = 2.0  # and the shares of all rows
@@ -90,9 +90,9 @@ class Mixture:
         size_K = belongs_NK.sum(0)
         mean_KP = (belongs_NK.T @ (x_NP * there_NP) + mean_P) / (belongs_NK.T @ there_NP + 1)
         shares_KL = (belongs_NK.T @ one_NL + ROWS_OF_SHARES * one_NL.mean(0)) / (size_K + ROWS_OF_SHARES)[:, None]
-        sums_KPP, counts_KPP = _products(x_NP, there_NP, belongs_NK, mean_KP)
-        all_PP = sums_KPP.sum(0) / np.maximum(counts_KPP.sum(0), 1) + LEAST_VARIANCE * np.eye(x_NP.shape[1])
-        value_KP, axis_KPP = np.linalg.eigh((sums_KPP + ROWS_OF_ALL * all_PP) / (counts_KPP + ROWS_OF_ALL))
+        sums_KPP, count_KP = _products(x_NP, there_NP, belongs_NK, mean_KP), belongs_NK.T @ there_NP
+        all_PP = sums_KPP.sum(0) / _pairs(np.maximum(count_KP.sum(0), 1)) + LEAST_VARIANCE * np.eye(x_NP.shape[1])
+        value_KP, axis_KPP = np.linalg.eigh((sums_KPP + ROWS_OF_ALL * all_PP) / _pairs(count_KP + ROWS_OF_ALL))
         covariance_KPP = np.einsum("kip,kp,kjp->kij", axis_KPP, np.maximum(value_KP, LEAST_VARIANCE), axis_KPP)
         share_K = (size_K + 1) / (size_K + 1).sum()
         log_share_KL = np.log(np.maximum(shares_KL, RARE))
@@ -115,15 +115,16 @@ def _nearest(x_NF: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
     return np.eye(n_clusters)[found_N]
 
 
-def _products(
-    x_NP: np.ndarray, there_NP: np.ndarray, belongs_NK: np.ndarray, mean_KP: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Of each cluster, the sums of products of two numbers, and of how many rows that have both."""
-    P = x_NP.shape[1]
-    sums_KPP, counts_KPP = np.zeros((2, belongs_NK.shape[1], P, P))
+def _products(x_NP: np.ndarray, there_NP: np.ndarray, belongs_NK: np.ndarray, mean_KP: np.ndarray) -> np.ndarray:
+    """The sums of products of two numbers' distances from the mean, of each cluster (K, P, P)."""
+    sums_KPP = np.zeros((belongs_NK.shape[1], *2 * x_NP.shape[1:]))
     for k, weight_N in enumerate(belongs_NK.T):
         rows = np.flatnonzero(weight_N > SLIGHT)
-        off_RP, both_RP = (x_NP[rows] - mean_KP[k]) * there_NP[rows], there_NP[rows]
+        off_RP = (x_NP[rows] - mean_KP[k]) * there_NP[rows]
         sums_KPP[k] = (off_RP * weight_N[rows, None]).T @ off_RP
-        counts_KPP[k] = (both_RP * weight_N[rows, None]).T @ both_RP
-    return sums_KPP, counts_KPP
+    return sums_KPP
+
+
+def _pairs(count: np.ndarray) -> np.ndarray:
+    """For how many rows two numbers count: the geometric mean of both, so that no correlation exceeds 1."""
+    return np.sqrt(count[..., :, None] * count[..., None, :])

@@ -117,7 +117,7 @@ class GAN(Estimator):
         class_N = self._learn_classes(labels if y is None else y, len(arrays[0]))
         N = len(class_N)
         self.fingerprint_ = _fingerprint(arrays)
-        kept, held_out = hold_out((*arrays, class_N, np.arange(N)), 1, self.seed)
+        kept, held_out = _held_out((*arrays, class_N, np.arange(N)), self.seed)
         self.held_out_ = np.array([], int) if held_out is None else held_out[-1]
         learner = self._start(form, kept[:-1])
         n_steps = int(np.clip(40 * N**0.5, 200, 4000))
@@ -292,6 +292,13 @@ class GAN(Estimator):
 
     # ---- saving ----------------------------------------------------------------------------------
 
+    def describe_backbone(self) -> dict[str, Any] | None:
+        """What the detective of pictures is rebuilt from (nn/encoders.py); nothing for other items."""
+        if self.form_.name != "pictures":
+            return None
+        told = self.form_.to_json()
+        return {"architecture": "detective", "arguments": told, "image_size": told["size"], **told}
+
     def _pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         check_is_fitted(self, "network_")
         learned = {
@@ -312,6 +319,14 @@ class GAN(Estimator):
         self.classes_ = None if learned["classes"] is None else np.array(learned["classes"], object)
         self.fingerprint_ = learned["fingerprint"]
         self.n_iter_, self.measures_, self.alarms_ = learned["n_iter"], learned["measures"], learned["alarms"]
+
+
+def _held_out(data: tuple[np.ndarray, ...], seed: int) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...] | None]:
+    """A tenth of the items, 1,000 at most, whatever their size: they set the floor of the measures."""
+    if isinstance(data[0], np.memmap):
+        return hold_out(data, 1, seed)
+    kept, held_out = hold_out((data[-1], *data), 1, seed)
+    return kept[1:], held_out and held_out[1:]
 
 
 def _fingerprint(arrays: tuple[np.ndarray, ...]) -> str:
