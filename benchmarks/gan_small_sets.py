@@ -7,9 +7,9 @@ Tables (12): rows drawn from scikit-learn's wine, breast-cancer and diabetes, 40
 with gaps. Pictures (12): digits of 16 x 16, 60 to 400, plain, of one class, one picture over and over, two pictures,
 flat, noise, colour. Texts (6): words of Python's help pages, one word over and over, two words, random letters. Then
 three of them again with a learning rate a hundred times too large. The truth is asked of another measure than the
-alarm's: what is made has collapsed where fewer than a fifth of 100 real items have a made one of 100 within the reach of
-their fifth neighbour, and fewer than half as many as by real items drawn again. An alarm is right when it is there just
-where that is so.
+alarm's: what is made has collapsed where fewer than a fifth of 100 real items have a made one of 100 within the reach
+of their fifth neighbour, and fewer than half as many as by real items drawn again. An alarm is right when it is there
+just where that is so.
 """
 
 import json

@@ -182,7 +182,7 @@ class Game(Learner):
         told = {"taught": judge(taught, known_class_N), "unseen": judge(unseen, class_N),
                 "made": judge(made, known_class_N)}  # fmt: skip
         told = {name: float(score_N.mean()) for name, score_N in told.items()}
-        gap = (told["taught"] - told["unseen"]) / max(told["taught"] - told["made"], LEAST_LEAD)
+        gap = min(1.0, (told["taught"] - told["unseen"]) / max(told["taught"] - told["made"], LEAST_LEAD))
         if self.is_paired:
             self.strength.add_(GAP_STEP if gap > GAP else -GAP_STEP).clamp_(0, 1)
         return {"real": told["unseen"], "made": told["made"], "gap": gap, "coverage": self.sight.coverage(made, taught),
