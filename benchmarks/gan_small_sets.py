@@ -9,7 +9,7 @@ flat, noise, colour. Texts (6): words of Python's help pages, one word over and 
 three of them again with a learning rate a hundred times too large. The truth is asked of another measure than the
 alarm's: what is made has collapsed where fewer than a fifth of 100 real items have a made one of 100 within the reach
 of their fifth neighbour, and fewer than half as many as by real items drawn again. An alarm is right when it is there
-just where that is so.
+just where that is so. A set of one item over and over has no variety to lose.
 """
 
 import json
@@ -83,6 +83,8 @@ def points(kind: str, real, made, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def has_collapsed(real_ND: np.ndarray, made_MD: np.ndarray, rng: np.random.Generator) -> bool:
     """Whether made items cover fewer than a fifth of real ones, and half of what real ones cover."""
+    if not np.ptp(real_ND, axis=0).any():
+        return False
     order = rng.permutation(len(real_ND))
     one, other = real_ND[order[: len(order) // 2]][:N_COMPARED], real_ND[order[len(order) // 2 :]][:N_COMPARED]
     of_made, of_real = (likeness(one, x[:N_COMPARED]).measures()["coverage"][0] for x in (made_MD, other))

@@ -71,7 +71,7 @@ class Game(Learner):
             ("balance", EVEN),
             ("n_turns", 0.0),
         ):
-            self.register_buffer(name, torch.tensor(value))
+            self.register_buffer(name, torch.tensor(float(value)))
         self.watched: tuple[Tensor, ...] = ()
         self.sight: Sight | None = None
         self.latest: Tensor | None = None
