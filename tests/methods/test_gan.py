@@ -14,7 +14,7 @@ from twofold.methods.gan.alarms import Sight, alarm
 from twofold.methods.gan.game import EVEN, Game, Rivals, slopes
 from twofold.methods.gan.pictures import PictureForm
 from twofold.nn.backbones import open_backbone
-from twofold.nn.dcgan import BatchNorm
+from twofold.nn.dcgan import BatchNorm, settle
 
 RNG = np.random.default_rng(0)
 DIGITS = open_pictures("tests/digits.parquet")
@@ -202,6 +202,10 @@ def test_batch_norm_by_shares_is_that_of_the_whole_batch():
         return torch.stack(both)
 
     norm.gather = gather
+    # measuring in between does not end it
+    settle(norm, [(x,)])
+    assert norm.gather is gather
+    assert torch.allclose(norm.running_mean, x.mean((0, 2, 3)), atol=1e-6)
     assert torch.allclose(torch.cat([norm(half) for half in halves]), expected, atol=1e-5)
 
 

@@ -50,14 +50,17 @@ def settle(network: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> None:
     norms = [part for part in network.modules() if isinstance(part, BatchNorm)]
     if not norms:
         return
+    gathers, was_training = [norm.gather for norm in norms], network.training
     for norm in norms:
         norm.reset_running_stats()
+        # an even mean over these batches, which every process has whole
         norm.momentum, norm.gather = None, None
-    was_training = network.training
     network.train()
     for batch in batches:
         network(*batch)
     network.train(was_training)
+    for norm, gather in zip(norms, gathers, strict=True):
+        norm.gather = gather
 
 
 class PictureGenerator(nn.Module):

@@ -61,16 +61,12 @@ class Game(Learner):
     def __init__(self, network: Rivals, form: Form, *, loss: str, gamma: float, is_half: bool):
         super().__init__()
         self.network, self.form = network, form
-        self.loss_name, self.is_half, self.first_gamma = loss, is_half, gamma
+        self.is_half, self.first_gamma = is_half, gamma
         self.is_paired, self.is_plain = loss == "relativistic", loss == "dcgan"
         for norm in (part for part in network.modules() if isinstance(part, BatchNorm)):
             norm.gather = gathered if world_size() > 1 else None
-        for name, value in (
-            ("gamma", gamma),
-            ("strength", float(loss == "nonsaturating")),
-            ("balance", EVEN),
-            ("n_turns", 0.0),
-        ):
+        state = {"gamma": gamma, "strength": loss == "nonsaturating", "balance": EVEN, "n_turns": 0}
+        for name, value in state.items():
             self.register_buffer(name, torch.tensor(float(value)))
         self.watched: tuple[Tensor, ...] = ()
         self.sight: Sight | None = None
