@@ -23,9 +23,9 @@ N_LABELS, N_SHOWN = 5, 12
 def borrowed_chapter(seed: int) -> Chapter:
     """Learn from signs without labels, then from five labels a letter; beside the same network that saw nothing."""
     signs, labelled, test = _signs(seed)
-    masked = MaskedAutoencoder(n_steps=150, dim=96, depth=3, seed=seed).fit(signs)
+    masked = MaskedAutoencoder(n_steps=80, dim=96, depth=2, n_words=384, seed=seed).fit(signs)
     with TemporaryDirectory() as folder:
-        bodies = {"taught": masked, "untaught": MaskedAutoencoder(n_steps=1, dim=96, depth=3, invariance=0, seed=seed)}
+        bodies = {"taught": masked, "untaught": MaskedAutoencoder(n_steps=1, dim=96, depth=2, invariance=0, seed=seed)}
         bodies["untaught"].fit(signs.take(range(50)))
         runs = {name: str(body.save(Path(folder) / name)) for name, body in bodies.items()}
         frozen, tuned = (_classifier(runs["taught"], mode, seed).fit(labelled) for mode in ("frozen", "finetune"))
@@ -53,7 +53,7 @@ def borrowed_chapter(seed: int) -> Chapter:
 
 
 def _classifier(run: str, mode: str, seed: int) -> TransferClassifier:
-    return TransferClassifier(run, mode=mode, is_mirrored=False, n_folds=2, n_steps=80, seed=seed)
+    return TransferClassifier(run, mode=mode, is_mirrored=False, n_folds=2, n_steps=40, seed=seed)
 
 
 def _signs(seed: int) -> tuple[Pictures, Pictures, Pictures]:

@@ -22,7 +22,7 @@ def map_chapter(seed: int) -> Chapter:
     """Latin, Greek and Cyrillic letters, and where they lie on a plane."""
     letters = _letters(seed)
     train, test = _parts(letters, 0.8)
-    autoencoder = Autoencoder(n_steps=150, map_steps=250, latent_dim=16, seed=seed).fit(train)
+    autoencoder = Autoencoder(n_steps=100, map_steps=150, latent_dim=16, dim=128, seed=seed).fit(train)
     measures = {measure.name: measure for measure in autoencoder.evaluate(test)}
     return Chapter(
         "Autoencoder on pictures",
