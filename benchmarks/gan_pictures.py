@@ -62,6 +62,7 @@ def split(pictures: Pictures) -> tuple[Pictures, Pictures]:
 
 def trained(train: Pictures, settings: dict, seconds: float) -> tuple[GAN, float]:
     """The fitted GAN, and the processor time of its training."""
+    _seconds(train, PROBES[0], settings)  # what is done but once in a process
     # both are measured 20 times on the way: what is left is the steps' own
     short, long = (_seconds(train, n_steps, settings) for n_steps in PROBES)
     each = (long - short) / (PROBES[1] - PROBES[0])
