@@ -1,4 +1,4 @@
-"""Made pictures of three kinds after ten minutes: our game against the classic one with the same networks and time.
+"""Made pictures: our game against the classic one with the same networks, after the CPU seconds in the table.
 
 Command: python benchmarks/gan_pictures.py [--seconds 600]     Machine: 2 cores, one thread     Minutes: 70
 Numbers to expect: docs/gan.md

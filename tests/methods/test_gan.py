@@ -124,13 +124,20 @@ def test_a_class_that_is_asked_for_comes():
     assert list(gan.classes_) == ["dark", "light"]
     assert gan.sample(50, label="light").mean() > 150 > 100 > gan.sample(50, label="dark").mean()
     assert 90 < gan.sample(400, seed=2).mean() < 165  # both, as often as in training
+    # each is judged as what it is said to be; labels that come with the pictures need not be said again
+    assert np.array_equal(gan.discriminate(pictures), gan.discriminate(pictures, pictures.labels))
+    swapped = ["dark"] * 150 + ["light"] * 150
+    assert not np.allclose(gan.discriminate(pictures), gan.discriminate(pictures, swapped), atol=0.05)
+    with pytest.raises(DataError, match="300 items and 0 labels"):
+        gan.discriminate(np.concatenate([light, dark]))
     with pytest.raises(SettingError, match="Allowed: dark, light"):
         gan.sample(2, label="green")
 
 
 def test_labels_of_which_some_are_rare_are_left_out_unless_asked_for():
     pictures = Pictures.of(discs(40, RNG), labels=["often"] * 37 + ["rare"] * 3)
-    assert GAN(n_steps=1, dim=4).fit(pictures).classes_ is None
+    left_out = GAN(n_steps=1, dim=4).fit(pictures)
+    assert left_out.classes_ is None and any("3 items of 'rare'" in text for text in left_out.alarms_)
     assert list(GAN(n_steps=1, dim=4, conditional=True).fit(pictures).classes_) == ["often", "rare"]
     with pytest.raises(DataError, match="conditional needs labels"):
         GAN(n_steps=1, conditional=True).fit(discs(40, RNG))

@@ -8,8 +8,9 @@ Goodfellow et al. without all this is `loss="dcgan"`.
 Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661; Jolicoeur-Martineau 2018 (relativistic),
 https://arxiv.org/abs/1807.00734; Huang et al. 2024 (both penalties), https://arxiv.org/abs/2501.05441; Karras et al.
 2020 (augmentation steered by what is held out), https://arxiv.org/abs/2006.06676.
-Dimension key: N items, B of them at a time, Z noise numbers, K classes; `x` an item as the
-discriminator sees it, (B, ...). The networks are in this folder, one file each for pictures, rows, texts and sounds.
+Dimension key: N items, B of them at a time, Z noise numbers, K classes; `x` an item as the discriminator sees it,
+(B, ...). The game is in game.py, what can be made in pictures.py, rows.py, texts.py and sounds.py, the networks in
+nn/dcgan.py, nn/row_game.py, nn/text_game.py and nn/vocoder.py.
 """
 
 from collections.abc import Iterator, Mapping
@@ -156,12 +157,18 @@ class GAN(Estimator):
             raise DataError(f"there are {n_items} items and {len(labels)} labels. Give one label for each item.")
         if labels is None and self.conditional:
             raise DataError("conditional needs labels; the data have none. Name them with --label, or give y.")
-        self.classes_, self.shares_ = None, np.ones(1)
+        self.classes_, self.shares_, self._unused = None, np.ones(1), ""
         if labels is None or self.conditional is False:
             return np.zeros(n_items, np.int64)
         classes, class_N, count_K = np.unique(np.array([str(label) for label in labels], object), return_inverse=True,
                                               return_counts=True)  # fmt: skip
-        if len(classes) < 2 or (self.conditional is None and count_K.min() < LEAST_OF_A_CLASS):
+        if len(classes) < 2:
+            return np.zeros(n_items, np.int64)
+        if self.conditional is None and count_K.min() < LEAST_OF_A_CLASS:
+            self._unused = (
+                f"labels are not used: there are {count_K.min()} items of {classes[count_K.argmin()]!r}, "
+                f"{LEAST_OF_A_CLASS} of each are needed. Give --conditional True to use them all the same."
+            )
             return np.zeros(n_items, np.int64)
         self.classes_, self.shares_ = classes, count_K / n_items
         return class_N.astype(np.int64)
@@ -195,7 +202,7 @@ class GAN(Estimator):
             real, made = self.form_.real(*unseen), self._made(class_N, self.seed)
             measures["distance"] = game.sight.distance(made, real, self.form_.real(*taught))
         self._trust(real, made, class_N)
-        self.measures_, self.alarms_ = measures, [text] if (text := alarm(measures)) else []
+        self.measures_, self.alarms_ = measures, [text for text in (alarm(measures), self._unused) if text]
 
     @torch.inference_mode()
     def _trust(self, real: Tensor, made: Tensor, class_N: Tensor) -> None:
@@ -241,10 +248,14 @@ class GAN(Estimator):
         """The probability that each item is real rather than made by this generator, (N).
 
         It is the detective's word, who learned on such items; an independent judge is twofold.turing.
+
+        Parameters
+        ----------
+        y : the items' labels, where classes were learned and none come with X: the detective judges a 3 as a 3.
         """
         check_is_fitted(self, "network_")
         arrays = [torch.from_numpy(np.array(part)) for part in self.form_.arrays(X)]
-        class_N = torch.zeros(len(arrays[0]), dtype=torch.int64) if y is None else self._numbers(y)
+        class_N = self._told(X, y, len(arrays[0]))
         parts = zip(class_N.split(AT_ONCE), *(part.split(AT_ONCE) for part in arrays), strict=True)
         return torch.cat([self.network_.probability(self.form_.real(*part), c_B) for c_B, *part in parts]).numpy()
 
@@ -279,6 +290,18 @@ class GAN(Estimator):
         if label is not None:
             return self._numbers([label]).expand(n)
         return torch.from_numpy(np.random.default_rng(seed).choice(len(self.shares_), n, p=self.shares_))
+
+    def _told(self, X: Any, y: Any, n_items: int) -> Tensor:
+        """The classes' numbers of items to judge; all 0 where none were learned."""
+        if self.classes_ is None and y is None:
+            return torch.zeros(n_items, dtype=torch.int64)
+        labels = self.form_.given(X)[1] if y is None else y
+        if labels is None or len(labels) != n_items:
+            n_labels = 0 if labels is None else len(labels)
+            raise DataError(
+                f"there are {n_items} items and {n_labels} labels. Give y, one of the classes for each item."
+            )
+        return self._numbers(labels)
 
     def _numbers(self, labels: Any) -> Tensor:
         """The classes' numbers of labels."""
@@ -340,5 +363,6 @@ def _fingerprint(arrays: tuple[np.ndarray, ...]) -> str:
 
 def _drawn_small(layer: nn.Module) -> None:
     """The first weights of the classic game."""
-    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+    # a vocoder's weights are set aside as buffers: they were learned before
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) and isinstance(layer.weight, nn.Parameter):
         nn.init.normal_(layer.weight, 0.0, CLASSIC_SPREAD)
