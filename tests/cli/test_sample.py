@@ -190,3 +190,13 @@ def test_evaluate_tells_of_fakes_beside_the_floor(runs, run_command, kind):
     if kind in ("pictures", "texts"):
         _, err = run_command("evaluate", run, more)
         assert "not the data that were learned from" in err
+
+
+def test_rows_that_were_learned_with_labels_get_them_back_as_a_column(run_command, tmp_path):
+    labelled = tmp_path / "run"
+    run_command("fit", "gan", "sample:wine", "--label", "cultivar", "--out", labelled, "--steps", 3)
+    for wanted, names in (([], {"class_0", "class_1", "class_2"}), (["--class", "class_1"], {"class_1"})):
+        run_command("sample", labelled, "-n", 40, "-o", tmp_path / "rows.parquet", *wanted)
+        rows = open_table(tmp_path / "rows.parquet")
+        assert set(rows["cultivar"].to_pylist()) == names and rows.num_rows == 40
+        assert set(rows.column_names) == set(open_table("sample:wine").column_names)

@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 import narwhals as nw
 import numpy as np
+import pyarrow as pa
 import tyro
 
 from twofold.cli.flags import parse
 from twofold.cli.output import say
 from twofold.cli.use import with_verb
+from twofold.core.estimator import read_config
 from twofold.data.atomic import write_atomically
 from twofold.data.audio import write_sound
 from twofold.data.names import shown
@@ -53,8 +55,7 @@ def sample(arguments: list[str]) -> dict[str, Any]:
     if what in ("pictures", "sounds"):
         told = _write_each(generator, flags, what)
     else:
-        items = generator.sample(flags.n, label=flags.label, seed=flags.seed)
-        _write_whole(items, flags.out)
+        _write_whole(generator, flags)
         told = {}
     say(f"{flags.n} {what} in {shown(str(flags.out))}")
     return {"out": str(flags.out), "n": flags.n, "what": what, "seed": flags.seed, "class": flags.label, **told}
@@ -70,11 +71,18 @@ def _check(out: Path, what: str) -> None:
         raise SettingError(f"{shown(str(out))} is there already, and not empty. Give another -o, or remove it.")
 
 
-def _write_whole(items: Any, out: Path) -> None:
-    if out.suffix.lower() == ".txt":
-        write_atomically(out, "".join(f"{text}\n" for text in items).encode())
-    else:
-        write_table(nw.from_native(items).to_arrow(), out)
+def _write_whole(generator: Any, flags: SampleFlags) -> None:
+    """Texts one a line, or a table; a class that can be asked for stands in its own column, as in training."""
+    batches = _batches(generator, flags)
+    if flags.out.suffix.lower() == ".txt":
+        write_atomically(flags.out, "".join(f"{text}\n" for _, batch in batches for text in batch).encode())
+        return
+    column = (read_config(flags.run).get("data") or {}).get("label") or "label"
+    tables = []
+    for label, batch in batches:
+        table = nw.from_native(batch).to_arrow()
+        tables.append(table if label is None else table.append_column(column, pa.array([label] * len(table))))
+    write_table(pa.concat_tables(tables, promote_options="permissive"), flags.out)
 
 
 def _write_each(generator: Any, flags: SampleFlags, what: str) -> dict[str, Any]:
@@ -98,21 +106,25 @@ def _write_each(generator: Any, flags: SampleFlags, what: str) -> dict[str, Any]
 
 
 def _made(generator: Any, flags: SampleFlags) -> tuple[list[str | None], list[np.ndarray], int]:
-    """The class of each item, the items, and the rate of sounds; classes as often as in training."""
+    """The class of each item, the items, and the rate of sounds."""
+    batches = _batches(generator, flags)
+    labels = [label for label, batch in batches for _ in batch]
+    return labels, [item for _, batch in batches for item in batch], getattr(batches[0][1], "rate", 0)
+
+
+def _batches(generator: Any, flags: SampleFlags) -> list[tuple[str | None, Any]]:
+    """The items class by class, classes as often as in training; all together where no classes are known."""
     if flags.label is not None or generator.classes_ is None:
-        made = generator.sample(flags.n, label=flags.label, seed=flags.seed)
-        return [flags.label] * flags.n, list(made), getattr(made, "rate", 0)
+        return [(flags.label, generator.sample(flags.n, label=flags.label, seed=flags.seed))]
     shares = generator.shares_
     drawn = np.random.default_rng(flags.seed).choice(len(shares), flags.n, p=shares)
-    labels: list[str | None] = []
-    items: list[np.ndarray] = []
-    rate = 0
-    for place, label in enumerate(generator.classes_):
-        if count := int((drawn == place).sum()):
-            # a seed of its own for each class, or the same noise would be shown again and again
-            made = generator.sample(count, label=label, seed=flags.seed + place)
-            labels, items, rate = labels + [label] * count, [*items, *made], getattr(made, "rate", 0)
-    return labels, items, rate
+    counts = [int((drawn == place).sum()) for place in range(len(shares))]
+    # a seed of its own for each class, or the same noise would be shown again and again
+    return [
+        (label, generator.sample(count, label=label, seed=flags.seed + place))
+        for place, (label, count) in enumerate(zip(generator.classes_, counts, strict=True))
+        if count
+    ]
 
 
 def _plain(label: str) -> str:
