@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twofold.methods.autoencoder import Autoencoder
+    from twofold.methods.clip import CLIP
     from twofold.methods.compressor import Compressor
     from twofold.methods.denoiser import Denoiser
     from twofold.methods.detector import AnomalyDetector
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "CLIP",
     "GAN",
     "AnomalyDetector",
     "Autoencoder",
@@ -34,6 +36,7 @@ __all__ = [
 _HOMES = {
     "AnomalyDetector": "twofold.methods.detector",
     "Autoencoder": "twofold.methods.autoencoder",
+    "CLIP": "twofold.methods.clip",
     "Compressor": "twofold.methods.compressor",
     "Denoiser": "twofold.methods.denoiser",
     "GAN": "twofold.methods.gan",

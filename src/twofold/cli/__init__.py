@@ -24,6 +24,8 @@ COMMANDS = {
     "score": ("text", "RUN TEXT", "bits per byte beside gzip, bz2, xz; the most surprising passages"),
     "compress": ("pack", "RUN|- IN -o FILE.tfz", "a picture or any file smaller; - for no model"),
     "decompress": ("pack", "FILE.tfz -o OUT", "the file back"),
+    "index": ("search", "RUN DIR -o INDEX", "make a folder of pictures searchable; again: bring it up to date"),
+    "search": ("search", 'INDEX "TEXT" -k 10', "pictures by words, --like PICTURE, --plus, --minus; or: nothing fits"),
     "turing": ("turing", "RUN|REAL DATA|FAKE", "real or fake? what a machine can tell, and what it goes by"),
     "runs": ("look", "[DIR]", "the runs in a folder"),
     "show": ("look", "RUN", "one run: settings, data, measures, progress"),

@@ -2,6 +2,7 @@
 
 from twofold.core.estimator import Estimator
 from twofold.methods.autoencoder import Autoencoder
+from twofold.methods.clip import CLIP
 from twofold.methods.compressor import Compressor
 from twofold.methods.denoiser import Denoiser
 from twofold.methods.detector import AnomalyDetector
@@ -14,6 +15,7 @@ __all__ = ["METHODS"]
 
 METHODS: dict[str, type[Estimator]] = {
     "autoencoder": Autoencoder,
+    "clip": CLIP,
     "compressor": Compressor,
     "denoiser": Denoiser,
     "detector": AnomalyDetector,

@@ -28,6 +28,7 @@ ARCHITECTURES = {
     "ordered": "twofold.nn.encoders:OrderedBody",
     "view_encoder": "twofold.nn.view_encoder:ViewEncoder",
     "detective": "twofold.nn.encoders:DetectiveBody",
+    "picture_tower": "twofold.nn.picture_tower:PictureTower",
 }
 """Name in config.json -> where the class is. Its `with_weights(tensors, arguments)` makes a module whose forward turns
 pictures in -1..1 (B, C, S, S) into features (B, D); `n_features` is D, `layers` its parts from input to output."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Block", "Cache", "Transformer", "normed"]
+__all__ = ["Block", "Cache", "Transformer", "normed", "turns"]
 
 N_PAIRS = 1 << 17  # rows of the table of token pairs; larger vocabularies share rows
 

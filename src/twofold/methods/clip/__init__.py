@@ -1,0 +1,305 @@
+"""CLIP: pictures and words in one space, from your own pairs.
+
+A locked picture tower is looked through once; on what it sees, and on the pieces of the captions, two light towers are
+brought together: first in closed form, then by training, of which only what helps pictures held out is kept.
+
+Radford et al. 2021, https://arxiv.org/abs/2103.00020; Zhai et al. 2022, https://arxiv.org/abs/2111.07991
+Dimension key: N pictures, M captions, Q queries, S side, C channels, E width of the shared space, K labels; the
+rest as in towers.py.
+The towers are in towers.py, their start in start.py, the pairs as arrays in lesson.py.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from twofold.core.device import choose_device, threads
+from twofold.core.estimator import Estimator, seeded
+from twofold.core.loop import Progress, train
+from twofold.data.pairs import Pairs, open_pairs
+from twofold.data.pictures import Pictures, open_pictures
+from twofold.errors import SettingError
+from twofold.measure.relevance import Relevance
+from twofold.measure.report import Measure
+from twofold.measure.retrieval import retrieval_measures
+from twofold.methods.clip.fitted import FittedTowers, judge
+from twofold.methods.clip.lesson import Lesson
+from twofold.methods.clip.start import align
+from twofold.methods.clip.towers import PairedTowers, TextTower
+from twofold.nn.backbones import open_backbone
+from twofold.nn.picture_tower import Bodies, PictureHead, PictureTower, principal_axes
+from twofold.nn.plain_body import PlainBody
+from twofold.nn.ridge import softmax
+from twofold.nn.words import BagTower, WordReader
+
+__all__ = ["CLIP", "Hit"]
+
+PLAIN = "plain"
+TEXT_TOWERS = ("auto", "bag", "transformer")
+MANY_PAIRS = 50_000  # from which on the order of words is read
+LARGEST_CHOSEN = 64  # side for the plain tower
+
+
+class Hit(NamedTuple):
+    """A picture that was found."""
+
+    index: int
+    """Its number among those searched."""
+    score: float
+    """Cosine in the shared space."""
+
+
+@dataclass(eq=False, repr=False)
+class CLIP(Estimator):
+    """Learns which words fit which pictures: finds pictures by words, names and describes them.
+
+    Attributes
+    ----------
+    towers_ : the fitted towers.
+    measures_ : recall on pictures that were held out, beside chance and the closed-form start.
+
+    Examples
+    --------
+    >>> pixel_NHWC = np.zeros((6, 16, 16, 3), np.uint8)
+    >>> pixel_NHWC[::2, ..., 0] = 255
+    >>> model = CLIP(n_steps=5).fit(pixel_NHWC, ["a red square", "a black square"] * 3)
+    >>> model.classify(pixel_NHWC[:2], ["red", "black"]).argmax(1).tolist()
+    [0, 1]
+    """
+
+    method: ClassVar[str] = "clip"
+    reads: ClassVar[tuple[str, ...]] = ("pairs",)
+
+    image: str | None = None
+    """The column that holds the pictures' paths, in a table of paths (None: the first that is called like one)."""
+    text: str | None = None
+    """The columns that hold captions, with commas between them (None: the first that is called like one)."""
+    image_tower: str = PLAIN
+    """plain needs no weights; or a timm name, a .safetensors file or a run: they know more of photographs."""
+    image_size: int | None = None
+    """Side that pictures are brought to: larger shows finer detail, and takes longer (None: the tower's own)."""
+    text_tower: str = "auto"
+    """bag reads words without their order, transformer with it; auto does that from 50,000 pairs on."""
+    embed_dim: int = 512
+    """Width of the shared space: wider tells finer, and makes an index larger."""
+    dim: int = 512
+    """Width of what bends the way into the shared space: wider can learn more, and more by heart."""
+    batch_size: int = field(default=512, kw_only=True)
+    """Pairs per update, each against all others: more tell finer apart, and take longer."""
+    learning_rate: float = field(default=3e-4, kw_only=True)
+    """Size of an update: larger learns faster, until it learns nothing."""
+
+    # ---- learning --------------------------------------------------------------------------------
+
+    def train(self, X: Any, y: Any = None, *, folder: str | Path | None = None) -> Iterator[Progress]:
+        """Learn from pictures and their captions, one Progress a step.
+
+        Parameters
+        ----------
+        X : what `open_pairs` takes: a table of pictures and words, a folder with captions, arrays.
+        y : captions for each picture, a text or a list of texts (None: those that came with X).
+        folder : where the checkpoint lives; a checkpoint found there is gone on from.
+        """
+        self._check()
+        pairs = open_pairs(X, y, image=self.image, text=self.text)
+        reads_words = self.text_tower == "transformer" or (self.text_tower == "auto" and pairs.n_captions > MANY_PAIRS)
+        lesson = Lesson.of(pairs, reads_words=reads_words, seed=self.seed)
+        with threads(self.n_threads or torch.get_num_threads()):
+            learner, bodies = self._learner(pairs.pictures, lesson, reads_words)
+            self.start_ = align(
+                learner, lesson.pieces.matrix(lesson.arrays(False)[2]), lesson.arrays(False)[0], lesson.held_out(),
+                self.seed,
+            )  # fmt: skip
+        start = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
+        n_captions = len(lesson.arrays(False)[0])
+        n_steps = int(np.clip(60 * n_captions / self.batch_size, 200, 20_000))
+        plan = self._plan(n_steps, interval=max(5, (self.n_steps or n_steps) // 30), patience=8)
+        place = None if folder is None else Path(folder)
+        training = train(learner, lesson.arrays(False), plan, held_out=lesson.held_out(), folder=place)
+        try:
+            yield from training
+        finally:
+            training.close()  # type: ignore[attr-defined]
+            self._keep_better(learner, start, lesson.held_out())
+            self._finish(learner, bodies, pairs, lesson)
+            self.n_iter_ = learner.n_updates
+
+    def _check(self) -> None:
+        self._check_settings()
+        if self.text_tower not in TEXT_TOWERS:
+            raise SettingError(f"text_tower is {self.text_tower!r}. Allowed: {', '.join(TEXT_TOWERS)}.")
+        for name in ("embed_dim", "dim"):
+            if getattr(self, name) < 2:
+                raise SettingError(
+                    f"{name} is {getattr(self, name)}; it must be at least 2. Leave it out, or give 512."
+                )
+
+    def _learner(self, pictures: Pictures, lesson: Lesson, reads_words: bool) -> tuple[PairedTowers, Bodies]:
+        """Towers that know nothing yet, on the features of these pictures."""
+        device = choose_device(self.device)
+        bodies, pixel_NSSC = self._bodies(pictures)
+        feature_ND = bodies.to(device).of_pixels(pixel_NSSC)
+        learnt = np.unique(lesson.arrays(False)[0])
+        centre_D, axis_DR = principal_axes(feature_ND[learnt], bodies.blocks, bodies.shares, self.seed)
+        with seeded(self.seed):
+            head = PictureHead(torch.from_numpy(centre_D), torch.from_numpy(axis_DR), self.embed_dim, self.dim)
+            weight_V = torch.from_numpy(lesson.pieces.weight_V)
+            reader = WordReader(len(weight_V), self.embed_dim) if reads_words else None
+            text = TextTower(BagTower(weight_V, self.embed_dim, self.dim), reader)
+        with torch.no_grad():
+            feature_NR = head.reduced(torch.from_numpy(feature_ND))
+        learner = PairedTowers(head, text, feature_NR.to(device))
+        learner.learning_rate = self.learning_rate
+        return learner.to(device), bodies.cpu()
+
+    def _bodies(self, pictures: Pictures) -> tuple[Bodies, np.ndarray]:
+        """What looks at the pictures, and the pictures as it takes them."""
+        self.borrowed_: dict[str, Any] | None = None
+        if self.image_tower == PLAIN:
+            side = int(np.clip(np.median(pictures.size_N2.min(1)) // 8 * 8, 16, LARGEST_CHOSEN))
+            self.image_size_, self.channels_ = self.image_size or side, pictures.channels
+            bodies: list[nn.Module] = []
+        else:
+            backbone = open_backbone(self.image_tower, image_size=self.image_size, seed=self.seed)
+            self.image_size_, self.channels_, self.borrowed_ = backbone.image_size, backbone.channels, backbone.about
+            bodies = [backbone.body]
+        pixel_NSSC = pictures.resized(self.image_size_, channels=self.channels_)
+        plain = PlainBody.learn(torch.from_numpy(np.array(pixel_NSSC[:4000])), seed=self.seed)
+        return Bodies([*bodies, plain]).eval().requires_grad_(False), pixel_NSSC
+
+    def _keep_better(
+        self, learner: PairedTowers, start: dict[str, Tensor], held_out: tuple[Tensor, ...] | None
+    ) -> None:
+        """Training that did not help pictures held out is taken back."""
+        self.trained_: float | None = None
+        if held_out is None:
+            return
+        self.trained_ = learner.evaluate(*held_out)["held_out"]
+        if self.start_ is not None and self.start_ <= self.trained_:
+            learner.load_state_dict(start)
+
+    def _finish(self, learner: PairedTowers, bodies: Bodies, pairs: Pairs, lesson: Lesson) -> None:
+        learner.cpu()
+        tower = PictureTower(bodies, learner.head).eval().requires_grad_(False)
+        text = learner.text.eval().requires_grad_(False)
+        self.towers_ = FittedTowers(tower, text, lesson.pieces, self.image_size_, self.channels_)
+        self.relevance_, self.temperature_ = judge(self.towers_, pairs, lesson, self.seed)
+        self.measures_ = {}
+        if self.start_ is not None and self.trained_ is not None:
+            self.measures_ = {
+                "mean of 1 / place, held out": 1 - min(self.trained_, self.start_),
+                "of the closed-form start": 1 - self.start_,
+            }
+
+    # ---- verbs -----------------------------------------------------------------------------------
+
+    @property
+    def channels(self) -> int:
+        """C: 1 or 3."""
+        check_is_fitted(self, "towers_")
+        return self.channels_
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of both towers: what other towers embedded cannot be compared with theirs."""
+        check_is_fitted(self, "towers_")
+        return self.towers_.identity
+
+    def embed_pixels(self, pixel_BSSC: np.ndarray) -> np.ndarray:
+        """Pictures that have the towers' size already, uint8, as vectors of length 1, float32 (B, E)."""
+        check_is_fitted(self, "towers_")
+        return self.towers_.embed_pixels(pixel_BSSC)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Pictures in the shared space: float32 (N, E), of length 1."""
+        check_is_fitted(self, "towers_")
+        return self.towers_.embed_pixels(self._pixels(X))
+
+    def transform_text(self, texts: str | Sequence[str]) -> np.ndarray:
+        """Texts in the shared space: float32 (M, E), of length 1."""
+        check_is_fitted(self, "towers_")
+        return self.towers_.embed_texts([texts] if isinstance(texts, str) else list(texts))
+
+    def _pixels(self, X: Any) -> np.ndarray:
+        pictures = X.pictures if isinstance(X, Pairs) else open_pictures(X)
+        return pictures.resized(self.image_size_, channels=self.channels_)
+
+    def least_scores(self, score_QN: np.ndarray) -> np.ndarray:
+        """What a picture must score to fit each query (Q), told from all scores of that query."""
+        check_is_fitted(self, "towers_")
+        return self.relevance_.least_scores(score_QN)
+
+    def search(self, X: Any, texts: str | Sequence[str], k: int = 10) -> list[list[Hit]]:
+        """For each text the k pictures that fit best, the best first; none where none fits.
+
+        For more pictures than memory holds, or for asking again: `twofold.core.gallery.Gallery`.
+        """
+        score_QN = self.transform_text(texts) @ self.transform(X).T
+        least_Q = self.least_scores(score_QN)
+        best_QK = np.argsort(-score_QN, 1, kind="stable")[:, :k]
+        return [
+            [Hit(int(i), float(score_N[i])) for i in best_K if score_N[i] >= least]
+            for score_N, best_K, least in zip(score_QN, best_QK, least_Q, strict=True)
+        ]
+
+    def classify(self, X: Any, labels: Sequence[str], templates: Sequence[str] = ("{}",)) -> np.ndarray:
+        """The probability of each label, (N, K), for labels that training need not have named.
+
+        Parameters
+        ----------
+        templates : each label is put in place of {} in all of these, and their directions are averaged.
+        """
+        check_is_fitted(self, "towers_")
+        labels = list(labels)
+        if len(labels) < 2 or len(set(labels)) < len(labels):
+            raise SettingError(f"labels are {labels}; at least two different ones are needed. Give some, as cat,dog.")
+        if not templates or any("{}" not in template for template in templates):
+            raise SettingError(f"templates are {list(templates)}; each needs {{}} where the label goes.")
+        label_KE = sum(self.transform_text([t.replace("{}", label) for label in labels]) for t in templates)
+        label_KE /= np.maximum(np.linalg.norm(label_KE, axis=1, keepdims=True), 1e-9)
+        return softmax(self.temperature_ * (self.transform(X) @ label_KE.T).astype(np.float64))
+
+    def explain(self, X: Any, text: str) -> np.ndarray:
+        """Where a picture fits a text: heat (H, W), zero beside the middle square that the towers see."""
+        check_is_fitted(self, "towers_")
+        return self.towers_.heat(open_pictures(X)[0], self.transform_text(text)[0])
+
+    def evaluate(self, X: Any, y: Any = None) -> list[Measure]:
+        """How well words find pictures and pictures words, beside chance; equal captions count once."""
+        check_is_fitted(self, "towers_")
+        pairs = open_pairs(X, y, image=self.image, text=self.text)
+        texts, is_right_UN = pairs.told()
+        score_UN = self.transform_text(texts) @ self.transform(pairs).T
+        has_some_N, seed = is_right_UN.any(0), self.seed % 2**32
+        return [
+            *retrieval_measures(score_UN, is_right_UN, "words find pictures", seed),
+            *retrieval_measures(score_UN.T[has_some_N], is_right_UN.T[has_some_N], "pictures find words", seed),
+        ]
+
+    # ---- saving ----------------------------------------------------------------------------------
+
+    def describe_backbone(self) -> dict[str, Any]:
+        """What nn/backbones rebuilds the picture tower from."""
+        return {
+            "architecture": "picture_tower", "arguments": {"borrowed": self.borrowed_}, "image_size": self.image_size_,
+            "channels": self.channels_, "prefix": "tower.",
+        }  # fmt: skip
+
+    def _pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        check_is_fitted(self, "towers_")
+        learned = {"borrowed": self.borrowed_, "measures": self.measures_, "n_iter": self.n_iter_}
+        judged = [*astuple(self.relevance_), self.temperature_]
+        return self.towers_.to_tensors() | {"judged": torch.tensor(judged, dtype=torch.float64)}, learned
+
+    def _unpack(self, tensors: Mapping[str, Tensor], learned: Mapping[str, Any]) -> None:
+        self.borrowed_, self.measures_, self.n_iter_ = (learned[name] for name in ("borrowed", "measures", "n_iter"))
+        self.towers_ = FittedTowers.from_tensors(tensors, self.borrowed_)
+        self.image_size_, self.channels_ = self.towers_.size, self.towers_.channels
+        *relevance, self.temperature_ = tensors["judged"].tolist()
+        self.relevance_ = Relevance(*relevance)

@@ -1,0 +1,166 @@
+"""Both towers as they answer: pictures and texts to vectors of length 1, and where in a picture a text fits.
+
+Dimension key: N pictures, M texts, B pictures at a time, S side, C channels, E width of the shared space, P places that
+are covered, H, W height and width, s side of the middle square.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from twofold.data.pairs import Pairs
+from twofold.data.pictures import Pictures
+from twofold.measure.relevance import Relevance
+from twofold.methods.clip.lesson import Lesson, text_arrays
+from twofold.methods.clip.towers import TextTower
+from twofold.nn.picture_tower import PictureTower
+from twofold.nn.pixels import from_pixels
+from twofold.nn.ridge import best_temperature
+from twofold.nn.words import Pieces
+
+__all__ = ["FittedTowers", "judge"]
+
+AT_ONCE = 32
+N_PLACES = 8  # covered, along each side of a picture
+MOST_JUDGED = 500  # pictures
+RELATED = 0.2  # cosine of the words of two captions from which on they speak of related things
+N_CHOICES = 10  # labels of a task by which probabilities are calibrated
+
+
+@dataclass(frozen=True)
+class FittedTowers:
+    """The towers of pictures and of texts, with what they need to be asked."""
+
+    tower: PictureTower
+    text: TextTower
+    pieces: Pieces
+    size: int
+    """S, the side that pictures are brought to."""
+    channels: int
+    """C: 1 or 3."""
+
+    @torch.inference_mode()
+    def embed_pixels(self, pixel_NSSC: np.ndarray) -> np.ndarray:
+        """Pictures of side S, uint8, as float32 (N, E)."""
+        device, parts = next(self.tower.parameters()).device, []
+        for first in range(0, len(pixel_NSSC), AT_ONCE):
+            picture_BCSS = from_pixels(torch.tensor(np.asarray(pixel_NSSC[first : first + AT_ONCE])).to(device))
+            parts.append(self.tower.embedded(picture_BCSS.contiguous(memory_format=torch.channels_last)).cpu())
+        return torch.cat(parts).numpy() if parts else np.empty((0, self.embed_dim), np.float32)
+
+    @torch.inference_mode()
+    def features(self, pixel_NSSC: np.ndarray) -> np.ndarray:
+        """What the picture tower sees, along its principal axes, float32 (N, R)."""
+        return self.tower.head.reduced(torch.from_numpy(self.tower.bodies.of_pixels(pixel_NSSC))).numpy()
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Float32 (M, E); a text without a known word or run of letters is like any other such."""
+        arrays = text_arrays(self.pieces, texts, reads_words=self.text.reader is not None)
+        return self.text(*map(torch.from_numpy, arrays)).numpy()
+
+    @property
+    def embed_dim(self) -> int:
+        """E."""
+        return len(self.tower.head.bias)
+
+    def heat(self, picture_HWC: np.ndarray, text_E: np.ndarray) -> np.ndarray:
+        """How much of the score each part of the middle square carries, (H, W): it is covered, and the score falls.
+
+        Zeiler, Fergus 2014, https://arxiv.org/abs/1311.2901
+        """
+        pixel_SSC = Pictures.of([picture_HWC]).resized(self.size, channels=self.channels)[0]
+        box_P4 = _boxes(self.size)
+        covered_PSSC = np.repeat(pixel_SSC[None], len(box_P4) + 1, 0)
+        for place, (top, down, left, right) in enumerate(box_P4):
+            covered_PSSC[place, top:down, left:right] = pixel_SSC.mean((0, 1))
+        score_P = self.embed_pixels(covered_PSSC) @ text_E
+        heat_SS, n_SS = np.zeros((self.size, self.size)), np.full((self.size, self.size), 1e-9)
+        for (top, down, left, right), score in zip(box_P4, score_P[:-1], strict=True):
+            heat_SS[top:down, left:right] += max(0.0, float(score_P[-1] - score))
+            n_SS[top:down, left:right] += 1
+        return _over_the_middle(heat_SS / n_SS, picture_HWC.shape[:2])
+
+    # ---- saving ----------------------------------------------------------------------------------
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Weights and the names of the pieces."""
+        tensors = {f"tower.{name}": value for name, value in self.tower.state_dict().items()}
+        tensors |= {f"text.{name}": value for name, value in self.text.state_dict().items()}
+        names = np.frombuffer("\n".join(self.pieces.names).encode(), np.uint8).copy()
+        return tensors | {"pieces": torch.from_numpy(names), "shape": torch.tensor([self.size, self.channels])}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], borrowed: Mapping[str, Any] | None) -> "FittedTowers":
+        """The reverse; `borrowed` tells of the body that was not our own."""
+        of_tower, of_text = (
+            {name.removeprefix(part): tensor for name, tensor in tensors.items() if name.startswith(part)}
+            for part in ("tower.", "text.")
+        )
+        tower = PictureTower.with_weights(of_tower, {"borrowed": borrowed}).requires_grad_(False)
+        names = tensors["pieces"].numpy().tobytes().decode().split("\n")
+        pieces = Pieces(names, tensors["text.bag.weight_V"][1:].numpy())
+        if len(names) != len(pieces.weight_V):
+            raise ValueError(f"{len(names)} pieces are named, {len(pieces.weight_V)} have weights")
+        return cls(tower, TextTower.with_weights(of_text).requires_grad_(False), pieces, *tensors["shape"].tolist())
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of all that is learned."""
+        found = hashlib.sha256()
+        for name, tensor in sorted(self.to_tensors().items()):
+            found.update(name.encode())
+            found.update(tensor.contiguous().numpy().tobytes())
+        return found.hexdigest()
+
+
+def _boxes(S: int) -> list[tuple[int, int, int, int]]:
+    """Squares of a quarter of the side that overlap by half: top, down, left, right."""
+    starts = np.linspace(0, S - max(1, S // 4), N_PLACES).round().astype(int)
+    side = max(1, S // 4)
+    return [(top, top + side, left, left + side) for top in starts for left in starts]
+
+
+def _over_the_middle(heat_SS: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """As large as the picture; nothing beside the square that the towers saw."""
+    s = min(shape)
+    heat_ss = np.asarray(Image.fromarray(heat_SS.astype(np.float32)).resize((s, s), Image.Resampling.BILINEAR))
+    heat_HW = np.zeros(shape, np.float32)
+    top, left = (shape[0] - s) // 2, (shape[1] - s) // 2
+    heat_HW[top : top + s, left : left + s] = heat_ss
+    return heat_HW
+
+
+# ---- judging by pictures that were held out ------------------------------------------------------
+
+
+def judge(towers: FittedTowers, pairs: Pairs, lesson: Lesson, seed: int) -> tuple[Relevance, float]:
+    """When nothing fits, and how sharp probabilities are to be; of few pictures by those that were learned from."""
+    held_out = np.unique(lesson.picture_M[lesson.is_held_M])
+    some = pairs.take(held_out if len(held_out) else np.arange(min(len(pairs), MOST_JUDGED)))
+    texts, is_right_UN = some.told()
+    pixel_NSSC = some.pictures.resized(towers.size, channels=towers.channels)
+    score_UN = towers.embed_texts(texts) @ towers.embed_pixels(pixel_NSSC).T
+    word_UV = towers.pieces.matrix(towers.pieces.encode(texts))
+    is_related_UU = np.asarray((word_UV @ word_UV.T).todense()) >= RELATED
+    relevance = Relevance.learn(score_UN, is_right_UN, is_related_UU @ is_right_UN, seed % 2**32)
+    return relevance, _sharpness(score_UN, is_right_UN, seed)
+
+
+def _sharpness(score_UN: np.ndarray, is_right_UN: np.ndarray, seed: int) -> float:
+    """The factor on cosines whose softmax over a right caption and some wrong ones is calibrated."""
+    rng, task_TK = np.random.default_rng(seed), []
+    for picture in np.flatnonzero(is_right_UN.any(0) & ~is_right_UN.all(0)):
+        right, wrong = (np.flatnonzero(is_right_UN[:, picture] == is_true) for is_true in (True, False))
+        chosen_K = [rng.choice(right), *rng.choice(wrong, N_CHOICES - 1)]
+        task_TK.append(score_UN[chosen_K, picture])
+    if not task_TK:
+        return 1.0
+    return float(best_temperature(np.array(task_TK, np.float64), np.zeros(len(task_TK), np.int64)))

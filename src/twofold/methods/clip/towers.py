@@ -1,0 +1,117 @@
+"""The two towers as one learner: what belongs together comes close, what does not is pushed apart.
+
+Zhai, Mustafa, Kolesnikov, Beyer 2023 (pairwise sigmoid loss), https://arxiv.org/abs/2303.15343; Radford et al. 2021
+(CLIP), https://arxiv.org/abs/2103.00020; Zhai et al. 2022 (a locked picture tower), https://arxiv.org/abs/2111.07991
+Dimension key: B pairs of a picture and a caption, A pairs of all processes, N pictures, R features of one, L pieces of
+a caption, T words, E width of the shared space.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from twofold.core.learner import Learner
+from twofold.measure.retrieval import Ranks
+from twofold.nn.picture_tower import PictureHead
+from twofold.nn.words import BagTower, WordReader
+
+__all__ = ["PairedTowers", "TextTower", "pairwise_loss", "right_pairs"]
+
+SCALE_INIT, SHIFT_INIT = math.log(10.0), -6.0  # as the sigmoid loss's paper, for thousands of pairs that do not fit
+LEFT_OUT = 0.2  # of a picture's features, and of a caption's pieces, in training
+
+
+class TextTower(nn.Module):
+    """A caption as a bag, and where there are many pairs also as a sequence, in the shared space."""
+
+    def __init__(self, bag: BagTower, reader: WordReader | None):
+        super().__init__()
+        self.bag, self.reader = bag, reader
+
+    @classmethod
+    def with_weights(cls, tensors: Mapping[str, Tensor]) -> "TextTower":
+        """The tower that these weights are of."""
+        bag = BagTower(tensors["bag.weight_V"][1:], len(tensors["bag.bias"]), len(tensors["bag.bend.0.bias"]))
+        reader = None
+        if "reader.embedding.weight" in tensors:
+            n_words, dim = tensors["reader.embedding.weight"].shape
+            depth = len({name.split(".")[2] for name in tensors if name.startswith("reader.blocks.")})
+            reader = WordReader(n_words - 1, len(tensors["bag.bias"]), dim, depth)
+        tower = cls(bag, reader)
+        tower.load_state_dict(dict(tensors))
+        return tower.eval()
+
+    def forward(self, piece_BL: Tensor, word_BT: Tensor, kept_BL: Tensor | None = None) -> Tensor:
+        """(B, E), of length 1."""
+        text_BE = self.bag(piece_BL, kept_BL)
+        if self.reader is not None:
+            text_BE = text_BE + self.reader(word_BT)
+        return functional.normalize(text_BE, dim=1)
+
+
+def pairwise_loss(score_BA: Tensor, is_pair_BA: Tensor) -> Tensor:
+    """-log sigmoid of +score where picture and caption belong together and of -score where not, summed a row.
+
+    Parameters
+    ----------
+    is_pair_BA : any number of them may be true in a row: a caption of several pictures, a picture of several captions.
+    """
+    signed_BA = torch.where(is_pair_BA, -score_BA, score_BA)
+    return functional.softplus(signed_BA).sum(1).mean()
+
+
+class PairedTowers(Learner):
+    """A head on the pictures' features and a tower of texts, with the scale and shift of their scores.
+
+    Parameters
+    ----------
+    feature_NR : what the picture tower sees of every picture; batches name them by number.
+    """
+
+    def __init__(self, head: PictureHead, text: TextTower, feature_NR: Tensor):
+        super().__init__()
+        self.head, self.text = head, text
+        self.scale = nn.Parameter(torch.tensor(SCALE_INIT))
+        self.shift = nn.Parameter(torch.tensor(SHIFT_INIT))
+        # no buffer: it is data, and not to be saved
+        self.feature_NR = feature_NR
+
+    def loss(self, picture_B: Tensor, text_B: Tensor, piece_BL: Tensor, word_BT: Tensor) -> dict[str, Tensor]:
+        """The pairwise loss; `text` numbers the captions, the same words by the same number."""
+        feature_BR, kept_BL = self.feature_NR[picture_B], None
+        if self.training:
+            is_kept_BR = self.uniform(len(feature_BR), feature_BR.shape[1]) > LEFT_OUT
+            feature_BR = feature_BR * is_kept_BR / (1 - LEFT_OUT)
+            kept_BL = (self.uniform(*piece_BL.shape) > LEFT_OUT) / (1 - LEFT_OUT)
+        picture_BE = functional.normalize(self.head(feature_BR), dim=1)
+        caption_AE = self.whole_batch(self.text(piece_BL, word_BT, kept_BL))
+        score_BA = picture_BE @ caption_AE.T * self.scale.exp() + self.shift
+        return {"pairwise": pairwise_loss(score_BA, self._pairs(picture_B, text_B))}
+
+    def _pairs(self, picture_B: Tensor, text_B: Tensor) -> Tensor:
+        """(B, A): the same picture, or the same caption."""
+        both_B2 = torch.stack([picture_B, text_B], 1).float()
+        both_A2 = self.whole_batch(both_B2)
+        return (both_B2[:, None] == both_A2).any(2)
+
+    @torch.inference_mode()
+    def evaluate(self, picture_M: Tensor, text_M: Tensor, piece_ML: Tensor, word_MT: Tensor) -> dict[str, float]:
+        """How far captions and pictures are from finding each other at once: 1 - mean of 1 / place, both ways."""
+        text_ME = self.text(piece_ML, word_MT)
+        numbers_N, row_M = picture_M.unique(return_inverse=True)
+        picture_NE = functional.normalize(self.head(self.feature_NR[numbers_N]), dim=1)
+        score_MN = (text_ME @ picture_NE.T).float().cpu().numpy()
+        is_right_MN = right_pairs(row_M.cpu().numpy(), text_M.cpu().numpy(), len(numbers_N))
+        found = [Ranks(score_MN, is_right_MN), Ranks(score_MN.T, is_right_MN.T)]
+        return {"held_out": 1 - float(np.mean([ranks.mean_reciprocal for ranks in found]))}
+
+
+def right_pairs(row_M: np.ndarray, text_M: np.ndarray, N: int) -> np.ndarray:
+    """(M, N): which pictures each caption was given to, by itself or in the same words."""
+    of_text = np.zeros((int(text_M.max(initial=0)) + 1, N), bool)
+    of_text[text_M, row_M] = True
+    return of_text[text_M]
