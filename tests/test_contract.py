@@ -26,6 +26,7 @@ from sklearn.utils.estimator_checks import check_estimator
 import twofold
 from twofold.cli import main
 from twofold.core.estimator import Estimator, settings
+from twofold.data.pairs import Pairs, open_pairs
 from twofold.data.pictures import Pictures, open_pictures
 from twofold.errors import DiskFullError, InputError, RunError, SettingError
 from twofold.methods import METHODS
@@ -66,6 +67,7 @@ class Facts:
 GREY = RNG.integers(0, 256, (12, 20, 24, 1), np.uint8)
 COLOUR = RNG.integers(0, 256, (3, 17, 19, 3), np.uint8)
 LABELLED = open_pictures(HERE / "digits.parquet")
+CAPTIONED = open_pairs(COLOUR, ["a wood", ["a lake", "water"], "a town"])
 PLACES, THINGS = ("wood", "lake", "town"), ("fox", "ship", "tree")
 STORY = " ".join(
     f"{who} went to the {place} and saw a {thing}.\n"
@@ -73,6 +75,10 @@ STORY = " ".join(
 )  # fmt: skip
 FACTS = {
     "autoencoder": Facts({"dim": 16}, (ARRAY, FRAME, GREY)),
+    "clip": Facts(
+        {"dim": 16, "embed_dim": 8, "batch_size": 16}, (CAPTIONED, Pairs(LABELLED, [["a digit", str(d)] for d in
+         LABELLED.labels], [])), str(HERE / "digits.parquet"), ("transform", "describe"), is_for_arrays=False,
+    ),
     "compressor": Facts(
         {"dim": 8, "depth": 1, "context_dim": 8, "patch": 32, "batch_size": 4, "precision": "float32"},
         (COLOUR, GREY), "sample:photos", is_for_arrays=False,
@@ -115,7 +121,7 @@ def quick(method: str, **more: Any) -> Estimator:
 
 
 def few(X: Any) -> Any:
-    return X.take(range(min(5, len(X)))) if isinstance(X, Pictures) else X[:5]
+    return X.take(range(min(5, len(X)))) if isinstance(X, Pictures | Pairs) else X[:5]
 
 
 def source(method: str) -> Source:

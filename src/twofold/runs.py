@@ -229,6 +229,8 @@ def write_card(estimator: Estimator, folder: Path, data: dict[str, Any], measure
 def _size_sentence(data: dict[str, Any]) -> str:
     if "n_characters" in data:
         return f"a text of {data['n_characters']} characters"
+    if "n_pairs" in data:
+        return f"{data['n_pairs']} captions of pictures"
     if "n_lines" in data:
         return f"{data['n_lines']} texts, one a line"
     if "n_sounds" in data:

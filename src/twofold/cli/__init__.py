@@ -27,6 +27,8 @@ COMMANDS = {
     "index": ("search", "RUN DIR -o INDEX", "make a folder of pictures searchable; again: bring it up to date"),
     "search": ("search", 'INDEX "TEXT" -k 10', "pictures by words, --like PICTURE, --plus, --minus; or: nothing fits"),
     "turing": ("turing", "RUN|REAL DATA|FAKE", "real or fake? what a machine can tell, and what it goes by"),
+    "describe": ("describe", "RUN PICTURE...", "a caption for each picture, as a clip run learned to write them"),
+    "classify": ("describe", "RUN PICTURE... --labels A,B", "which of these labels fits, without training on them"),
     "runs": ("look", "[DIR]", "the runs in a folder"),
     "show": ("look", "RUN", "one run: settings, data, measures, progress"),
 }

@@ -119,6 +119,7 @@ def search(arguments: list[str]) -> dict[str, Any]:
         sort=flags.sort, since=flags.since, until=flags.until,
     )  # fmt: skip
     listed = found.nearest if flags.all else list(found)
+    _tell_unknown(towers, [flags.text or "", *flags.plus, *flags.minus])
     _tell(found, listed)
     written = _write(gallery, towers, listed, flags)
     return {
@@ -161,6 +162,14 @@ def _watched(refreshing: Iterator[Refreshed]) -> Refreshed:
 def _weighted(texts: Sequence[str]) -> list[tuple[str, float]]:
     found = [(WEIGHT.fullmatch(text), text) for text in texts]
     return [(parts[2], float(parts[1])) if parts else (text, 1.0) for parts, text in found]
+
+
+def _tell_unknown(towers: Any, texts: Sequence[str]) -> None:
+    """Words that were not in the captions it learned from; a guess from their letters is not to be trusted."""
+    asked = " ".join(words for words, _ in _weighted(texts))
+    unknown = towers.unknown_words(asked) if hasattr(towers, "unknown_words") else []
+    if unknown:
+        say(f"not in the captions that were learned from: {', '.join(unknown)}. Other words may find more.")
 
 
 def _tell(found: Found, listed: list[Match]) -> None:

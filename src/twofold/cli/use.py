@@ -61,6 +61,8 @@ def evaluate(arguments: list[str]) -> dict[str, Any]:
         measures = estimator.evaluate(flags.data)  # type: ignore[attr-defined]
         write_card(estimator, flags.run, read_config(flags.run).get("data") or {}, measures)
         return _told(measures)
+    if estimator.reads == ("pairs",):
+        return _evaluate_pairs(flags, estimator)
     if hasattr(estimator, "sample"):
         return _evaluate_generator(flags, estimator)
     if hasattr(estimator, "classes_"):
@@ -82,6 +84,19 @@ def _evaluate_classes(flags: UseFlags, classifier: Any) -> dict[str, Any]:
     return told | tell_mistakes(
         pictures, classifier.predict_proba(pictures), classifier.classes_, flags.run / "outputs"
     )
+
+
+def _evaluate_pairs(flags: UseFlags, estimator: Any) -> dict[str, Any]:
+    """How well words and pictures find each other, by captions that training did not see."""
+    pairs = Source(flags.data, None, None, flags.split).pairs_to_judge(estimator)
+    for note in pairs.notes:
+        say(f"note: {note}")
+    trained_on = read_config(flags.run).get("data") or {}
+    if pairs.fingerprint == trained_on.get("fingerprint"):
+        say("these are the pairs that were learned from: figures on them flatter. Give others for sound ones.")
+    measures = estimator.evaluate(pairs)
+    write_card(estimator, flags.run, trained_on, measures)
+    return _told(measures)
 
 
 def _evaluate_generator(flags: UseFlags, generator: Any) -> dict[str, Any]:
@@ -144,7 +159,7 @@ def _write_heat(detector: Any, pictures: Pictures, is_anomaly_N: np.ndarray, out
 
 def _read(flags: UseFlags, estimator: Estimator) -> tuple[Any, np.ndarray | None]:
     """The features, and which rows are anomalies where a label tells; by default label and value are training's."""
-    if "pictures" in estimator.reads and holds_pictures(flags.data):
+    if estimator.reads == ("pairs",) or ("pictures" in estimator.reads and holds_pictures(flags.data)):
         return read_pictures(flags)
     trained_on = read_config(flags.run).get("data") or {}
     label = flags.label

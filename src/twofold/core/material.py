@@ -12,6 +12,7 @@ from twofold.core.estimator import Estimator
 from twofold.data import default_label, open_table
 from twofold.data.audio import Sounds, holds_sounds, open_sounds
 from twofold.data.columns import fingerprint
+from twofold.data.pairs import Pairs, open_pairs
 from twofold.data.pictures import Pictures, holds_pictures, open_pictures
 from twofold.data.tables import nearest, split_label
 from twofold.data.text import is_text, read_text
@@ -81,6 +82,22 @@ class Source:
             )
         return pictures.take(self.are_normal(pictures.labels, self.normal))
 
+    def pairs(self, estimator: Estimator, split: str | None) -> Pairs:
+        """Pictures with captions of a split, from the columns that the estimator names."""
+        named = {name: getattr(estimator, name, None) for name in ("image", "text")}
+        return open_pairs(self.data, split=split, **named)
+
+    def pairs_to_judge(self, estimator: Estimator) -> Pairs:
+        """Those of the split that was named; else those to measure on: test, else val, else all."""
+        if self.split is not None:
+            return self.pairs(estimator, self.split)
+        for split in ("test", "val"):
+            try:
+                return self.pairs(estimator, split)
+            except DataError:
+                continue
+        return self.pairs(estimator, "all")
+
     def training_sounds(self) -> Sounds:
         """The sounds to learn from; `label` names a column of what is known of each, or the labels that were found."""
         sounds = open_sounds(self.data, split=self.split)
@@ -135,6 +152,8 @@ class Material:
         """The source as the estimator reads it: a table, pictures, sounds, short texts or one long text."""
         if estimator.reads == ("text",):
             return cls._of_text(estimator, source)
+        if estimator.reads == ("pairs",):
+            return cls._of_pairs(estimator, source)
         kind = _kind(source.data, estimator.reads)
         if kind not in estimator.reads:
             reads = ", ".join(estimator.reads)
@@ -175,6 +194,12 @@ class Material:
         if len(lines) < LEAST_LINES:
             raise DataError(f"{source.data} holds {len(lines)} lines of text. Give short texts, one a line.")
         return cls(lines, text_fingerprint("\n".join(lines)), "n_lines", len(lines))
+
+    @classmethod
+    def _of_pairs(cls, estimator: Estimator, source: Source) -> "Material":
+        _refuse_labels(source, "tables, pictures and sounds", "captions are named with --text")
+        pairs = source.pairs(estimator, source.split)
+        return cls(pairs, pairs.fingerprint, "n_pairs", pairs.n_captions)
 
     @classmethod
     def _of_text(cls, estimator: Estimator, source: Source) -> "Material":

@@ -8,6 +8,8 @@ cats/1.jpg dogs/2.jpg                                  nothing else: the folder'
 Dimension key: N pictures, U different captions.
 """
 
+import hashlib
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,6 +68,13 @@ class Pairs:
     def n_captions(self) -> int:
         """All captions together."""
         return sum(map(len, self.captions))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of pictures and captions: the same data give the same."""
+        found = hashlib.sha256(self.pictures.fingerprint.encode())
+        found.update(json.dumps(self.captions).encode())
+        return found.hexdigest()
 
     def told(self) -> tuple[list[str], np.ndarray]:
         """The different captions, whatever their case, and of which pictures each was told, (U, N)."""

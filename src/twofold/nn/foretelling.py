@@ -67,7 +67,8 @@ class Foretelling:
             "value_R": value_R, "mean_M": mean_M, "weight_RM": turned_RM / (value_R + penalty)[:, None],
             "penalty": np.array([penalty]),
         }  # fmt: skip
-        return cls({name: value.astype(np.float32) for name, value in arrays.items()})
+        # in one order in memory, as a file gives them back: another one rounds otherwise
+        return cls({name: np.ascontiguousarray(value, np.float32) for name, value in arrays.items()})
 
     def places(self, feature_BD: np.ndarray) -> np.ndarray:
         """Principal components (B, R)."""

@@ -89,10 +89,9 @@ class Pieces:
         length_M = np.sqrt(np.asarray(found.multiply(found).sum(1))).ravel()
         return scipy.sparse.diags(1 / np.maximum(length_M, 1e-9)) @ found
 
-    def known_share(self, text: str) -> float:
-        """Which share of the words is known."""
-        words = _words(text)
-        return sum(f"<{word}>" in self.number for word in words) / max(1, len(words))
+    def unknown(self, text: str) -> list[str]:
+        """Words that no caption had; what they are built of may be known."""
+        return [word for word in dict.fromkeys(_words(text)) if word.isalnum() and f"<{word}>" not in self.number]
 
     def _numbers(self, names: Iterable[str]) -> list[int]:
         return [self.number[name] for name in names if name in self.number]

@@ -10,7 +10,8 @@ The towers are in towers.py, their start in start.py, the pairs as arrays in les
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from contextlib import closing
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -21,13 +22,14 @@ from torch import Tensor, nn
 
 from twofold.core.device import choose_device, threads
 from twofold.core.estimator import Estimator, seeded
-from twofold.core.loop import Progress, train
+from twofold.core.loop import Plan, Progress, train
 from twofold.data.pairs import Pairs, open_pairs
 from twofold.data.pictures import Pictures, open_pictures
 from twofold.errors import SettingError
 from twofold.measure.relevance import Relevance
 from twofold.measure.report import Measure
 from twofold.measure.retrieval import retrieval_measures
+from twofold.methods.clip.describer import Describer
 from twofold.methods.clip.fitted import FittedTowers, judge
 from twofold.methods.clip.lesson import Lesson
 from twofold.methods.clip.start import align
@@ -44,6 +46,7 @@ PLAIN = "plain"
 TEXT_TOWERS = ("auto", "bag", "transformer")
 MANY_PAIRS = 50_000  # from which on the order of words is read
 LARGEST_CHOSEN = 64  # side for the plain tower
+TOWERS_SHARE = 0.6  # of the steps and minutes that were asked for
 
 
 class Hit(NamedTuple):
@@ -90,6 +93,8 @@ class CLIP(Estimator):
     """Width of the shared space: wider tells finer, and makes an index larger."""
     dim: int = 512
     """Width of what bends the way into the shared space: wider can learn more, and more by heart."""
+    describes: bool = True
+    """Whether to learn to write captions too; without it training is shorter."""
     batch_size: int = field(default=512, kw_only=True)
     """Pairs per update, each against all others: more tell finer apart, and take longer."""
     learning_rate: float = field(default=3e-4, kw_only=True)
@@ -112,15 +117,9 @@ class CLIP(Estimator):
         lesson = Lesson.of(pairs, reads_words=reads_words, seed=self.seed)
         with threads(self.n_threads or torch.get_num_threads()):
             learner, bodies = self._learner(pairs.pictures, lesson, reads_words)
-            self.start_ = align(
-                learner, lesson.pieces.matrix(lesson.arrays(False)[2]), lesson.arrays(False)[0], lesson.held_out(),
-                self.seed,
-            )  # fmt: skip
+            self.start_ = align(learner, lesson, self.seed)
         start = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
-        n_captions = len(lesson.arrays(False)[0])
-        n_steps = int(np.clip(60 * n_captions / self.batch_size, 200, 20_000))
-        plan = self._plan(n_steps, interval=max(5, (self.n_steps or n_steps) // 30), patience=8)
-        place = None if folder is None else Path(folder)
+        plan, place = self._plan_towers(lesson), None if folder is None else Path(folder)
         training = train(learner, lesson.arrays(False), plan, held_out=lesson.held_out(), folder=place)
         try:
             yield from training
@@ -129,6 +128,44 @@ class CLIP(Estimator):
             self._keep_better(learner, start, lesson.held_out())
             self._finish(learner, bodies, pairs, lesson)
             self.n_iter_ = learner.n_updates
+        if self.describes:
+            yield from self._learn_to_describe(learner, pairs, lesson, place)
+
+    def _plan_towers(self, lesson: Lesson) -> Plan:
+        """Most of the steps and minutes; the rest is for learning to describe."""
+        n_captions = int((~lesson.is_held_M).sum())
+        share = TOWERS_SHARE if self.describes else 1.0
+        n_steps = int(np.clip(60 * n_captions / self.batch_size, 200, 20_000))
+        plan = self._plan(n_steps, interval=max(5, (self.n_steps or n_steps) // 30), patience=8)
+        return replace(
+            plan, minutes=plan.minutes and share * plan.minutes,
+            n_steps=max(1, round(share * self.n_steps)) if self.n_steps else plan.n_steps,
+        )  # fmt: skip
+
+    def _learn_to_describe(
+        self, learner: PairedTowers, pairs: Pairs, lesson: Lesson, folder: Path | None
+    ) -> Iterator[Progress]:
+        """Captions on what the picture tower sees; pictures held out tell which way of writing is best."""
+        assert self.describer_ is not None
+        n_before, seconds = learner.n_updates, learner.seconds
+        budget: dict[str, Any] = {"minutes": self.minutes and (1 - TOWERS_SHARE) * self.minutes}
+        if self.n_steps:
+            budget["n_steps"] = max(1, self.n_steps - n_before)
+        place = None if folder is None else folder / "captions"
+        training = self.describer_.train(folder=place, device=self.device, n_threads=self.n_threads, **budget)
+        try:
+            with closing(training) as steps:  # type: ignore[type-var]
+                for own in steps:
+                    n_steps = None if own.n_steps is None else n_before + own.n_steps
+                    yield replace(own, step=n_before + own.step, n_steps=n_steps, seconds=seconds + own.seconds)
+        finally:
+            self.n_iter_ = n_before + self.describer_.n_updates
+            held_out = np.unique(lesson.picture_M[lesson.is_held_M])
+            feature_HR = learner.feature_NR.cpu().numpy()[held_out]
+            found = self.describer_.settle(feature_HR, [pairs.captions[i] for i in held_out])
+            if found:
+                self.measures_ |= {"captions, CIDEr-D, held out": max(found.values()),
+                                   "of the nearest picture's caption": found["nearest"]}  # fmt: skip
 
     def _check(self) -> None:
         self._check_settings()
@@ -170,7 +207,8 @@ class CLIP(Estimator):
             self.image_size_, self.channels_, self.borrowed_ = backbone.image_size, backbone.channels, backbone.about
             bodies = [backbone.body]
         pixel_NSSC = pictures.resized(self.image_size_, channels=self.channels_)
-        plain = PlainBody.learn(torch.from_numpy(np.array(pixel_NSSC[:4000])), seed=self.seed)
+        with seeded(self.seed):
+            plain = PlainBody.learn(torch.from_numpy(np.array(pixel_NSSC[:4000])), seed=self.seed)
         return Bodies([*bodies, plain]).eval().requires_grad_(False), pixel_NSSC
 
     def _keep_better(
@@ -196,6 +234,12 @@ class CLIP(Estimator):
                 "mean of 1 / place, held out": 1 - min(self.trained_, self.start_),
                 "of the closed-form start": 1 - self.start_,
             }
+
+        self.describer_ = None
+        if self.describes:
+            learnt = np.unique(lesson.arrays(False)[0])
+            feature_NR = learner.feature_NR.cpu().numpy()[learnt]
+            self.describer_ = Describer(feature_NR, [pairs.captions[i] for i in learnt], seed=self.seed)
 
     # ---- verbs -----------------------------------------------------------------------------------
 
@@ -229,6 +273,11 @@ class CLIP(Estimator):
     def _pixels(self, X: Any) -> np.ndarray:
         pictures = X.pictures if isinstance(X, Pairs) else open_pictures(X)
         return pictures.resized(self.image_size_, channels=self.channels_)
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Words of the text that no caption had: what is built alike stands in for them."""
+        check_is_fitted(self, "towers_")
+        return self.towers_.pieces.unknown(text)
 
     def least_scores(self, score_QN: np.ndarray) -> np.ndarray:
         """What a picture must score to fit each query (Q), told from all scores of that query."""
@@ -265,6 +314,20 @@ class CLIP(Estimator):
         label_KE /= np.maximum(np.linalg.norm(label_KE, axis=1, keepdims=True), 1e-9)
         return softmax(self.temperature_ * (self.transform(X) @ label_KE.T).astype(np.float64))
 
+    def describe(
+        self, X: Any, n: int = 1, *, temperature: float | None = None, seed: int = 0
+    ) -> list[list[tuple[str, float]]]:
+        """Captions of each picture, n at most, the best first, each with its score.
+
+        Parameters
+        ----------
+        temperature : given, captions are drawn from the seed instead: higher is bolder.
+        """
+        check_is_fitted(self, "towers_")
+        if self.describer_ is None:
+            raise SettingError("this model did not learn to describe. Train one without --describes False.")
+        return self.describer_.describe(self.towers_.features(self._pixels(X)), n, temperature=temperature, seed=seed)
+
     def explain(self, X: Any, text: str) -> np.ndarray:
         """Where a picture fits a text: heat (H, W), zero beside the middle square that the towers see."""
         check_is_fitted(self, "towers_")
@@ -295,11 +358,17 @@ class CLIP(Estimator):
         check_is_fitted(self, "towers_")
         learned = {"borrowed": self.borrowed_, "measures": self.measures_, "n_iter": self.n_iter_}
         judged = [*astuple(self.relevance_), self.temperature_]
-        return self.towers_.to_tensors() | {"judged": torch.tensor(judged, dtype=torch.float64)}, learned
+        tensors = self.towers_.to_tensors() | {"judged": torch.tensor(judged, dtype=torch.float64)}
+        if self.describer_ is not None:
+            tensors |= {f"describer.{name}": value for name, value in self.describer_.to_tensors().items()}
+        return tensors, learned
 
     def _unpack(self, tensors: Mapping[str, Tensor], learned: Mapping[str, Any]) -> None:
         self.borrowed_, self.measures_, self.n_iter_ = (learned[name] for name in ("borrowed", "measures", "n_iter"))
-        self.towers_ = FittedTowers.from_tensors(tensors, self.borrowed_)
+        with seeded(0):  # modules draw weights before they are given theirs
+            self.towers_ = FittedTowers.from_tensors(tensors, self.borrowed_)
         self.image_size_, self.channels_ = self.towers_.size, self.towers_.channels
         *relevance, self.temperature_ = tensors["judged"].tolist()
         self.relevance_ = Relevance(*relevance)
+        own = {n.removeprefix("describer."): t for n, t in tensors.items() if n.startswith("describer.")}
+        self.describer_ = Describer.from_tensors(own) if own else None

@@ -16,6 +16,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.utils.extmath import safe_sparse_dot
 from torch import Tensor
 
+from twofold.methods.clip.lesson import Lesson
 from twofold.methods.clip.towers import PairedTowers
 from twofold.nn.alignment import Alignment, Correlations
 
@@ -25,20 +26,13 @@ MOST_DIRECTIONS, MOST_CAPTIONS = 1024, 50_000
 FLOORS = ((0.3, 1.0, 3.0, 10.0), (0.3, 1.0))  # of the pictures' variances, of the captions'
 
 
-def align(
-    learner: PairedTowers, weight_MV: scipy.sparse.csr_matrix, picture_M: np.ndarray,
-    held_out: tuple[Tensor, ...] | None, seed: int,
-) -> float | None:  # fmt: skip
-    """Set the linear parts of both towers; how the held-out pairs judge them (None where there are none).
-
-    Parameters
-    ----------
-    weight_MV : pieces of the captions to learn from.
-    picture_M : the picture of each.
-    """
+def align(learner: PairedTowers, lesson: Lesson, seed: int) -> float | None:
+    """Set the linear parts of both towers; how the held-out pairs judge them (None where there are none)."""
+    picture_M, _, piece_ML, _ = lesson.arrays(False)
+    held_out = lesson.held_out()
     best: tuple[float, dict[str, Tensor]] | None = None
-    for alignment, piece_VZ, middle_E in _alignments(learner, weight_MV, picture_M, seed):
-        _set(learner, alignment, piece_VZ, middle_E)
+    for alignment, piece_VZ in _alignments(learner, lesson.pieces.matrix(piece_ML), picture_M, seed):
+        _set(learner, alignment, piece_VZ)
         if held_out is None:
             return None
         value = learner.eval().evaluate(*held_out)["held_out"]
@@ -51,7 +45,7 @@ def align(
 
 def _alignments(
     learner: PairedTowers, weight_MV: scipy.sparse.csr_matrix, picture_M: np.ndarray, seed: int
-) -> Iterator[tuple[Alignment, np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[Alignment, np.ndarray]]:
     """One for each pair of strengths; the directions of captions (V, Z)."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(picture_M))[:MOST_CAPTIONS])
     weight_MV = weight_MV[rows]
@@ -63,11 +57,11 @@ def _alignments(
     feature_MR = learner.feature_NR.cpu().numpy()[picture_M[rows]]
     found = Correlations(feature_MR, safe_sparse_dot(weight_MV, direction_ZV.T))
     for floors in product(*FLOORS):
-        yield found.aligned(learner.head.weight.shape[1], floors), direction_ZV.T, found.mean_K
+        yield found.aligned(learner.head.weight.shape[1], floors), direction_ZV.T
 
 
 @torch.no_grad()
-def _set(learner: PairedTowers, alignment: Alignment, piece_VZ: np.ndarray, middle_Z: np.ndarray) -> None:
+def _set(learner: PairedTowers, alignment: Alignment, piece_VZ: np.ndarray) -> None:
     """The alignment as weights; both sides are brought to about length 1, so that what bends can be learned."""
     feature_NR = learner.feature_NR.cpu().double().numpy()
     of_pictures = _length(feature_NR @ alignment.left_DE + alignment.left_bias_E)
