@@ -14,6 +14,8 @@ from twofold.data.names import shown
 from twofold.data.pictures import Pictures, open_pictures
 from twofold.data.tables import write_table
 from twofold.errors import DataError, SettingError
+from twofold.methods.clip import CLIP
+from twofold.nn.openclip import OPENCLIP
 from twofold.runs import load
 
 __all__ = ["classify", "describe"]
@@ -25,8 +27,8 @@ MOST_SHOWN = 50  # pictures; the rest is in the file
 class PictureFlags:
     """Pictures, and the run that looks at them."""
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """The run folder of a clip model."""
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """The run folder of a clip model, or openclip:MODEL/WEIGHTS."""
     pictures: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PICTURE...")]
     """Pictures, or one folder, archive or table of them."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
@@ -60,7 +62,7 @@ def describe(arguments: list[str]) -> dict[str, Any]:
     flags = parse(DescribeFlags, "describe", arguments)
     if flags.n < 1:
         raise SettingError(f"-n is {flags.n}; it must be at least 1. Give a larger one.")
-    model = with_verb(load(flags.run), "describe", flags.run)
+    model = with_verb(_model(flags.run), "describe", Path(flags.run))
     pictures = _opened(flags.pictures)
     told = model.describe(pictures, flags.n, temperature=flags.temperature, seed=flags.seed)
     names = ids_of(pictures).to_pylist()
@@ -76,7 +78,7 @@ def classify(arguments: list[str]) -> dict[str, Any]:
     """The likeliest label of each picture, and the probability of each."""
     flags = parse(ClassifyFlags, "classify", arguments)
     labels = [label.strip() for label in flags.labels.split(",") if label.strip()]
-    model = with_verb(load(flags.run), "classify", flags.run)
+    model = with_verb(_model(flags.run), "classify", Path(flags.run))
     pictures = _opened(flags.pictures)
     probability_NK = model.classify(pictures, labels, flags.template or ("{}",))
     rows = [
@@ -86,6 +88,10 @@ def classify(arguments: list[str]) -> dict[str, Any]:
     ]
     _tell(rows, flags.out)
     return {"pictures": rows} | ({"out": str(flags.out)} if flags.out else {})
+
+
+def _model(run: str) -> Any:
+    return CLIP.from_openclip(run) if run.startswith(OPENCLIP) else load(Path(run))
 
 
 def _opened(given: tuple[str, ...]) -> Pictures:

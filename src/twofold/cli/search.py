@@ -22,6 +22,8 @@ from twofold.core.gallery import Found, Gallery, Match, Refreshed
 from twofold.data.names import shown
 from twofold.data.pictures import write_picture
 from twofold.errors import RunError, SettingError
+from twofold.methods.clip import CLIP
+from twofold.nn.openclip import OPENCLIP
 from twofold.runs import load
 
 __all__ = ["index", "search"]
@@ -38,7 +40,7 @@ class IndexFlags:
     """Make a folder of pictures searchable; again, to bring it up to date."""
 
     run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
-    """The run folder of a clip model."""
+    """The run folder of a clip model, or openclip:MODEL/WEIGHTS."""
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
     """A folder of pictures, with all folders below it, or a ZIP archive."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
@@ -135,6 +137,8 @@ def _spelt_out(arguments: list[str]) -> list[str]:
 
 
 def _towers(run: str) -> Any:
+    if run.startswith(OPENCLIP):
+        return CLIP.from_openclip(run)
     return with_verb(load(run), "embed_pixels", Path(run))
 
 

@@ -1,9 +1,9 @@
 """Pictures and what is said of them: any number of captions a picture.
 
-metadata.csv, .jsonl or .parquet beside the pictures   columns of words, or lists of them
+metadata.csv, .jsonl or .parquet beside the pictures   columns of words, or lists of them; several rows a picture
 a Parquet table with a column of pictures              likewise
-a CSV or TSV with a column of paths                    one row a caption; as open_clip takes it (filepath, title)
-cats/1.jpg cats/1.txt                                  a text of the same name: a caption a line
+CSV, TSV, JSONL or Parquet with a column of paths      one row a caption; as open_clip takes it (filepath, title)
+cats/1.jpg cats/1.txt                                  a text of the same name: a caption a line; also in an archive
 cats/1.jpg dogs/2.jpg                                  nothing else: the folder's name is the caption
 Dimension key: N pictures, U different captions.
 """
@@ -11,16 +11,23 @@ Dimension key: N pictures, U different captions.
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.json
 
-from twofold.data.listing import archive_in
-from twofold.data.names import shown
+from twofold.data.decoding import open_regular
+from twofold.data.layouts import choose_split, split_word
+from twofold.data.listing import archive_in, is_metadata, list_archive, list_folder
+from twofold.data.names import original, shown
+from twofold.data.picture_tables import metadata_of, picture_column
 from twofold.data.pictures import Pictures, holds_pictures, open_pictures
 from twofold.data.tables import nearest, read_table
 from twofold.errors import DataError
@@ -41,7 +48,11 @@ TEXTS = (
     "prompt",
 )
 PATHS = ("filepath", "file_name", "image", "image_path", "path", "file", "filename", "img")
+FILE_NAME, LABEL, SPLIT = "file_name", "label", "split"
+LISTS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".jsonl")
 LONGEST = 2000  # letters of a caption that are read
+MOST_BYTES = 1 << 20  # of a text beside a picture
+UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
 
 
 @dataclass(eq=False)
@@ -98,8 +109,14 @@ def holds_pairs(source: Any) -> bool:
     """Whether `open_pairs` would take this; no picture is decoded."""
     if isinstance(source, Pairs):
         return True
-    is_list = isinstance(source, str | os.PathLike) and Path(source).suffix.lower() in (".csv", ".tsv", ".jsonl")
-    return is_list or holds_pictures(source)
+    return (isinstance(source, str | os.PathLike) and _is_list(Path(source).expanduser())) or holds_pictures(source)
+
+
+def _is_list(path: Path) -> bool:
+    """Whether this is a table of paths, rather than one that holds pictures."""
+    name = path.name.lower()
+    is_table = name.endswith(".parquet") and path.is_file() and picture_column(path) is None
+    return not path.is_dir() and (name.endswith(LISTS) or is_table)
 
 
 def open_pairs(
@@ -110,10 +127,12 @@ def open_pairs(
 
     Parameters
     ----------
-    source : what `open_pictures` takes, or the path of a CSV or TSV with a column of paths.
+    source : what `open_pictures` takes, or the path of a table with a column of paths.
     captions : for each picture a text, or a list of texts (None: those that come with the pictures).
     image : the column of paths, where the source is such a table.
-    text : the columns of words, with commas between them (None: the first that is called like one).
+    text : the columns of words, with commas between them (None: the first that is called like one); label is always
+        one, where pictures have labels.
+    split : train, val, test or a split's own name; "all"; by default train, where there is one.
 
     Raises
     ------
@@ -121,45 +140,84 @@ def open_pairs(
         When there are no captions, or a column is not there: the columns that are there are listed.
     """
     if isinstance(source, Pairs):
-        return source
-    is_path = isinstance(source, str | os.PathLike)
-    if is_path and captions is None and Path(source).suffix.lower() in (".csv", ".tsv"):
-        return _from_list(Path(source), image, text)
+        if captions is None:
+            return source
+        source = source.pictures
+    path = Path(source).expanduser() if isinstance(source, str | os.PathLike) else None
+    if path is not None and captions is None and _is_list(path):
+        return _checked(_from_list(path, image, text, split))
     pictures = open_pictures(source, split=split)
     if captions is not None:
         return Pairs(pictures, _given(pictures, captions), [])
-    found, note = _found(pictures, source, text)
-    pairs = Pairs(pictures, found, [*pictures.notes, note])
+    found, note = _found(pictures, path, text)
+    return _checked(Pairs(pictures, found, [*pictures.notes, note]))
+
+
+def _checked(pairs: Pairs) -> Pairs:
+    """The pairs, with a note on pictures that have no caption; some must have one."""
     if not pairs.n_captions:
-        raise DataError(f"{pictures.name}: {note}, and every one is empty. Give a column with words: --text NAME.")
-    n_bare = sum(not own for own in found)
-    pairs.notes += [f"{n_bare} of {len(pairs)} pictures have no caption"] if n_bare else []
-    return pairs
-
-
-def _given(pictures: Pictures, captions: Sequence[Any]) -> list[list[str]]:
-    if len(captions) != len(pictures):
         raise DataError(
-            f"{len(captions)} captions were given for {len(pictures)} pictures. Give one, or a list of some, for each."
+            f"{pairs.pictures.name}: {pairs.notes[-1]}, and every one is empty. Give a column with words: --text NAME."
+        )
+    n_bare = sum(not own for own in pairs.captions)
+    note = f"{n_bare} of {len(pairs)} pictures have no caption"
+    return replace(pairs, notes=[*pairs.notes, note]) if n_bare else pairs
+
+
+def _given(pictures: Pictures, captions: Any) -> list[list[str]]:
+    if hasattr(captions, "to_pylist"):
+        captions = captions.to_pylist()
+    if isinstance(captions, str) or len(captions) != len(pictures):
+        n_given = 1 if isinstance(captions, str) else len(captions)
+        bad = f" {len(pictures.bad)} files could not be read, first {pictures.bad[0].name}." if pictures.bad else ""
+        raise DataError(
+            f"{n_given} captions were given for {len(pictures)} pictures.{bad} Give one, or a list of some, for each."
         )
     return [_texts(cell) for cell in captions]
 
 
-def _found(pictures: Pictures, source: Any, text: str | None) -> tuple[list[list[str]], str]:
+def _found(pictures: Pictures, path: Path | None, text: str | None) -> tuple[list[list[str]], str]:
     """The captions that come with pictures, and a note on where they were found."""
-    names = [] if pictures.table is None else pictures.table.column_names
-    if text is None and isinstance(source, str | os.PathLike) and (beside := _beside(pictures, Path(source))):
+    tree = path if path is not None and (path.is_dir() or archive_in(path) is not None) else None
+    if text is None and tree is not None and any(beside := _beside(pictures, tree)):
         return beside, "captions: texts of the same names"
-    columns = _columns(text, names, pictures.name) if names or text else []
+    table = _facts(pictures, tree)
+    columns = _columns(text, [name for name in table.column_names if name != FILE_NAME], pictures.name)
     if columns:
-        assert pictures.table is not None
-        return _of_columns(pictures.table, columns), f"captions: {', '.join(columns)}"
+        told, note = _of_columns(table, columns), f"captions: {', '.join(columns)}"
+        if FILE_NAME in table.column_names and tree is not None:
+            of_name = _grouped(table.column(FILE_NAME).to_pylist(), told)
+            told = [of_name.get(original(own), []) for own in pictures.ids]
+        return told, note
     if pictures.labels is not None:
         return [_texts(label) for label in pictures.labels], "captions: the labels, for want of any others"
     raise DataError(
         f"{pictures.name} has no captions. Put a metadata.csv with file_name and caption beside the pictures, or a "
         ".txt of the same name beside each."
     )
+
+
+def _facts(pictures: Pictures, tree: Path | None) -> pa.Table:
+    """What is known of pictures: all rows of the metadata in a folder or an archive, else a row a picture."""
+    if tree is not None and pictures.table is not None:
+        found = None if tree.is_dir() else archive_in(tree)
+        entries = list_folder(tree) if found is None else list_archive(found[0])
+        tables = [metadata_of(entry) for entry in entries if is_metadata(entry.name)]
+        return pa.concat_tables([table for table in tables if table is not None], promote_options="permissive")
+    table = pa.table({}) if pictures.table is None else pictures.table
+    if pictures.labels is None or LABEL in table.column_names:
+        return table
+    labels = pa.array([str(label) for label in pictures.labels])
+    return table.append_column(LABEL, labels) if table.num_columns else pa.table({LABEL: labels})
+
+
+def _grouped(names: Iterable[Any], captions: Iterable[list[str]]) -> dict[str, list[str]]:
+    """The captions of all rows of a name, in their order, each once; rows without a name are left out."""
+    found: dict[str, dict[str, None]] = {}
+    for name, own in zip(names, captions, strict=True):
+        if name is not None:
+            found.setdefault(name, {}).update(dict.fromkeys(own))
+    return {name: list(own) for name, own in found.items()}
 
 
 def _columns(text: str | None, names: Sequence[str], where: str) -> list[str]:
@@ -170,7 +228,8 @@ def _columns(text: str | None, names: Sequence[str], where: str) -> list[str]:
     asked = [name.strip() for name in text.split(",") if name.strip()]
     for name in asked:
         if name not in names:
-            raise DataError(f"{where} has no column {name!r}. Its columns: {', '.join(names)}.{nearest(name, names)}")
+            there = f"Its columns: {', '.join(names)}." if names else "There is no table beside its pictures."
+            raise DataError(f"{where} has no column {name!r}. {there}{nearest(name, names)}")
     return asked
 
 
@@ -183,69 +242,113 @@ def _of_columns(table: pa.Table, columns: Sequence[str]) -> list[list[str]]:
 def _texts(cell: Any) -> list[str]:
     """A cell as captions: none, one, or as many as a list has; a list of words that stand alone is one caption."""
     parts = list(cell) if isinstance(cell, list | tuple | np.ndarray) else [cell]
-    texts = [" ".join(str(part).split())[:LONGEST] for part in parts if part is not None and part == part]
-    texts = [text for text in texts if text]
-    if len(texts) > 2 and sum(" " in text for text in texts) * 2 < len(texts):
-        return [", ".join(texts)]
+    # half a letter, as broken JSON holds, cannot be saved
+    clean = (str(part).encode("utf-8", "replace").decode() for part in parts if not _is_missing(part))
+    texts = list(dict.fromkeys(text for part in clean if (text := " ".join(part.split())[:LONGEST].strip())))
+    if len(texts) > 2 and sum(map(_stands_alone, texts)) * 2 > len(texts):
+        return [", ".join(texts)[:LONGEST]]
     return texts
 
 
-def _beside(pictures: Pictures, source: Path) -> list[list[str]]:
-    """The lines of each picture's .txt; nothing where not one has any."""
-    found = archive_in(source) if not source.is_dir() else None
-    if not source.is_dir() or found is not None:
-        return []
-    captions = [_lines(source / Path(own).with_suffix(".txt")) for own in pictures.ids]
-    return captions if any(captions) else []
+def _is_missing(part: Any) -> bool:
+    return part is None or (not isinstance(part, str) and str(part) in ("nan", "NaT", "<NA>"))
 
 
-def _lines(path: Path) -> list[str]:
+def _stands_alone(text: str) -> bool:
+    """Whether this is one word; a script without spaces does not tell."""
+    return " " not in text and not UNSPACED.search(text)
+
+
+def _beside(pictures: Pictures, tree: Path) -> list[list[str]]:
+    """The lines of each picture's .txt in a folder or an archive."""
+    names = [str(PurePosixPath(original(own)).with_suffix(".txt")) for own in pictures.ids]
+    found = None if tree.is_dir() else archive_in(tree)
+    if found is None:
+        return [_lines(_bytes_in(tree / name)) for name in names]
+    with zipfile.ZipFile(found[0]) as archive:
+        infos = {info.filename.replace("\\", "/"): info for info in archive.infolist()}
+        return [_lines(_bytes_packed(archive, infos[name])) if name in infos else [] for name in names]
+
+
+def _lines(data: bytes) -> list[str]:
+    texts = (text for line in data.decode("utf-8-sig", "replace").splitlines() for text in _texts(line))
+    return list(dict.fromkeys(texts))
+
+
+def _bytes_in(path: Path) -> bytes:
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace") if path.is_file() else ""
-    except OSError:
-        return []
-    return [text for line in text.splitlines() for text in _texts(line)]
+        with open_regular(path) as file:
+            return file.read(MOST_BYTES)
+    except (DataError, OSError):
+        return b""
+
+
+def _bytes_packed(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    try:
+        with archive.open(info) as file:
+            return file.read(MOST_BYTES)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError):
+        return b""
 
 
 # ---- a table of paths ----------------------------------------------------------------------------
 
 
-def _from_list(path: Path, image: str | None, text: str | None) -> Pairs:
+def _from_list(path: Path, image: str | None, text: str | None, split: str | None) -> Pairs:
     """Pictures by the paths in a column; rows of one path are captions of one picture."""
-    table = read_table(path)
-    column = _path_column(table, image, path)
-    columns = _columns(text, [name for name in table.column_names if name != column], shown(str(path)))
+    table, where = _read_list(path), shown(str(path))
+    column = _path_column(table, image, where)
+    columns = _columns(text, [name for name in table.column_names if name != column], where)
     if not columns:
-        raise DataError(
-            f"{shown(str(path))} has no column of captions; it has {', '.join(table.column_names)}. Name it: --text."
-        )
-    captions: dict[str, list[str]] = {}
-    for name, own in zip(map(str, table.column(column).to_pylist()), _of_columns(table, columns), strict=True):
-        kept = captions.setdefault(name, [])
-        kept += [caption for caption in own if caption not in kept]
-    places = {str(_place(path, name)): name for name in captions}
-    pictures = open_pictures(list(places))
-    notes = [f"pictures: {column}", f"captions: {', '.join(columns)}"]
-    return Pairs(pictures, [captions[places[own]] for own in pictures.ids], notes)
+        raise DataError(f"{where} has no column of captions; it has {', '.join(table.column_names)}. Name it: --text.")
+    rows, notes = choose_split(_splits(table), split, where)
+    table = table.take(np.array(rows, np.int64))
+    places = [_place(path, str(name)) if name else None for name in table.column(column).to_pylist()]
+    captions = _grouped(places, _of_columns(table, columns))
+    if not captions:
+        raise DataError(f"{where}: column {column!r} names no pictures. Name another: --image.")
+    pictures = replace(open_pictures(list(captions)), name=where)
+    of_id = {shown(place): own for place, own in captions.items()}
+    n_lost = places.count(None)
+    notes += [f"{n_lost} rows name no picture"] if n_lost else []
+    notes += [f"{len(pictures.bad)} of {len(captions)} pictures cannot be read: {pictures.bad[0].name} "
+              f"{pictures.bad[0].reason}"] if pictures.bad else []  # fmt: skip
+    notes += [f"pictures: {column}", f"captions: {', '.join(columns)}"]
+    return Pairs(pictures, [of_id[own] for own in pictures.ids], notes)
 
 
-def _path_column(table: pa.Table, image: str | None, path: Path) -> str:
+def _read_list(path: Path) -> pa.Table:
+    if not path.name.lower().endswith(".jsonl"):
+        return read_table(path)
+    try:
+        return read_table(pyarrow.json.read_json(path), name=path.name)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{shown(str(path))} is not one JSON object a line ({reason}). Write it anew.") from error
+
+
+def _splits(table: pa.Table) -> list[str | None]:
+    """The split of each row, where there is a column of such."""
+    values = table.column(SPLIT).to_pylist() if SPLIT in table.column_names else []
+    are_splits = bool(values) and all(value is None or split_word(str(value)) for value in values)
+    return [value and str(value) for value in values] if are_splits else [None] * len(table)
+
+
+def _path_column(table: pa.Table, image: str | None, where: str) -> str:
     names = table.column_names
     if image is not None and image not in names:
-        raise DataError(
-            f"{shown(str(path))} has no column {image!r}. Its columns: {', '.join(names)}.{nearest(image, names)}"
-        )
+        raise DataError(f"{where} has no column {image!r}. Its columns: {', '.join(names)}.{nearest(image, names)}")
     lower = {name.lower(): name for name in names}
     found = image or next((lower[name] for name in PATHS if name in lower), None)
     if found is None:
         raise DataError(
-            f"{shown(str(path))} has no column of paths ({', '.join(PATHS[:4])}, ...); it has {', '.join(names)}. "
+            f"{where} has no column of paths ({', '.join(PATHS[:4])}, ...); it has {', '.join(names)}. "
             "Name it: --image."
         )
     return found
 
 
-def _place(table: Path, name: str) -> Path:
+def _place(table: Path, name: str) -> str:
     """Where a picture lies: beside the table, or from here."""
     beside = table.parent / name
-    return beside if beside.exists() or not Path(name).exists() else Path(name)
+    return str(beside if beside.exists() or not Path(name).exists() else Path(name))

@@ -70,7 +70,7 @@ class Relevance:
         # the best of N draws follows Gumbel's law: it grows by the law's scale with the logarithm of N
         growth = float(value_A[number_A > np.median(number_A)].std()) * np.sqrt(6) / np.pi
         least = float(np.quantile(value_A - growth * number_A, ABSENT_CAUGHT))
-        return cls(*map(float, weight_F), -growth, least)
+        return cls(*map(float, weight_F), -float(growth), least)
 
     def least_scores(self, score_QN: np.ndarray) -> np.ndarray:
         """What a picture must score to fit, (Q,): infinite where there are no pictures."""

@@ -3,7 +3,8 @@
 Dimension key: Q queries, N things among which they search.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -63,11 +64,23 @@ class Ranks:
 
 def chance_of(is_right_QN: np.ndarray, k: int) -> float:
     """The recall at k of a blind draw."""
+    return 1 - next(islice(_misses(is_right_QN), min(k, is_right_QN.shape[1]) - 1, None))
+
+
+def _misses(is_right_QN: np.ndarray) -> Iterator[float]:
+    """The share of queries that have found nothing right after 1, 2, ... N things of a blind draw."""
     N, right_Q = is_right_QN.shape[1], is_right_QN.sum(1)
     miss_Q = np.ones(len(right_Q))
-    for i in range(min(k, N)):
+    for i in range(N):
         miss_Q *= np.maximum(N - i - right_Q, 0) / (N - i)
-    return float((1 - miss_Q).mean())
+        yield float(miss_Q.mean())
+
+
+def _median_of_chance(is_right_QN: np.ndarray) -> float:
+    """The median place of the first right thing in a blind draw."""
+    place, miss = next((k, miss) for k, miss in enumerate(_misses(is_right_QN), start=1) if miss < 0.5 + 1e-9)
+    # half of the draws end here: the median lies between this place and the next
+    return place + 0.5 * (miss > 0.5 - 1e-9)
 
 
 def retrieval_measures(
@@ -85,10 +98,9 @@ def retrieval_measures(
         baselines = [("chance", chance_of(is_right_QN, k)), *((name, other.recall(k)) for name, other in beside)]
         interval = bootstrap_interval(np.mean, hit_Q, seed=seed)
         found.append(Measure(f"{way}, recall@{k}", ranks.recall(k), interval, tuple(baselines)))
-    middle = (is_right_QN.shape[1] + 1) / (1 + float(np.median(is_right_QN.sum(1))))
     return [
         *found,
-        Measure(f"{way}, median place", ranks.median, None, (("chance", middle),), False),
+        Measure(f"{way}, median place", ranks.median, None, (("chance", _median_of_chance(is_right_QN)),), False),
         Measure(f"{way}, mean average precision", ranks.mean_average_precision, None,
                 (("chance", float(is_right_QN.mean())),)),
     ]  # fmt: skip

@@ -28,6 +28,7 @@ ARCHITECTURES = {
     "ordered": "twofold.nn.encoders:OrderedBody",
     "view_encoder": "twofold.nn.view_encoder:ViewEncoder",
     "detective": "twofold.nn.encoders:DetectiveBody",
+    "openclip_visual": "twofold.nn.openclip:OpenClipVisual",
     "picture_tower": "twofold.nn.picture_tower:PictureTower",
 }
 """Name in config.json -> where the class is. Its `with_weights(tensors, arguments)` makes a module whose forward turns

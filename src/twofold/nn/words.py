@@ -7,6 +7,7 @@ space, D width of the transformer.
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -20,8 +21,14 @@ from twofold.nn.transformer import Block, normed, turns
 
 __all__ = ["BagTower", "Pieces", "WordReader"]
 
+SINGLE = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
+# vowels and accents that stand above or below a letter, which Python counts as no letters
+MARKS = (
+    r"\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0963\u0966-\u0dff"
+    r"\u0e30-\u0e4e\u0eb0-\u0ece\u102b-\u103e\u17b4-\u17d3"
+)
 # a word, a sign, or a single letter of the scripts that are written without spaces
-WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+|[^\w\s]")
+WORD = re.compile(rf"[{SINGLE}]|(?:(?![{SINGLE}])[^\W_]|[{MARKS}])+|[^\w\s]")
 RUNS = (3, 4, 5)  # letters of a run, the edges of the word counted in
 MOST_PIECES, MOST_WORDS = 256, 48  # of a text; the rest of a longer one is left out
 MOST_KNOWN = 40_000
@@ -29,7 +36,8 @@ HEAD_DIM = 32
 
 
 def _words(text: str) -> list[str]:
-    return WORD.findall(text.lower())
+    # one spelling of what looks alike: letters with accents in one piece, wide letters narrow
+    return WORD.findall(unicodedata.normalize("NFKC", text).lower())
 
 
 def _pieces(words: Sequence[str]) -> list[str]:

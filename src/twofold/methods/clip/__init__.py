@@ -6,7 +6,8 @@ brought together: first in closed form, then by training, of which only what hel
 Radford et al. 2021, https://arxiv.org/abs/2103.00020; Zhai et al. 2022, https://arxiv.org/abs/2111.07991
 Dimension key: N pictures, M captions, Q queries, S side, C channels, E width of the shared space, K labels; the
 rest as in towers.py.
-The towers are in towers.py, their start in start.py, the pairs as arrays in lesson.py.
+The towers are in towers.py and locked.py, their start in start.py, how they answer in fitted.py, captions in
+describer.py, the pairs as arrays in lesson.py.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import Tensor
 
 from twofold.core.device import choose_device, threads
 from twofold.core.estimator import Estimator, seeded
@@ -32,20 +33,18 @@ from twofold.measure.retrieval import retrieval_measures
 from twofold.methods.clip.describer import Describer
 from twofold.methods.clip.fitted import FittedTowers, judge
 from twofold.methods.clip.lesson import Lesson
+from twofold.methods.clip.locked import PLAIN, Locked, borrowed_towers, untaught
 from twofold.methods.clip.start import align
-from twofold.methods.clip.towers import PairedTowers, TextTower
-from twofold.nn.backbones import open_backbone
-from twofold.nn.picture_tower import Bodies, PictureHead, PictureTower, principal_axes
-from twofold.nn.plain_body import PlainBody
+from twofold.methods.clip.towers import BorrowedText, PairedTowers, TextTower
+from twofold.nn.picture_tower import PictureHead, PictureTower
 from twofold.nn.ridge import softmax
-from twofold.nn.words import BagTower, WordReader
+from twofold.nn.words import Pieces
 
 __all__ = ["CLIP", "Hit"]
 
-PLAIN = "plain"
 TEXT_TOWERS = ("auto", "bag", "transformer")
 MANY_PAIRS = 50_000  # from which on the order of words is read
-LARGEST_CHOSEN = 64  # side for the plain tower
+SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the way from the start to the end of training
 TOWERS_SHARE = 0.6  # of the steps and minutes that were asked for
 
 
@@ -84,7 +83,7 @@ class CLIP(Estimator):
     text: str | None = None
     """The columns that hold captions, with commas between them (None: the first that is called like one)."""
     image_tower: str = PLAIN
-    """plain needs no weights; or a timm name, a .safetensors file or a run: they know more of photographs."""
+    """plain needs no weights; of photographs know more: a timm name, a file, a run, openclip:MODEL/WEIGHTS."""
     image_size: int | None = None
     """Side that pictures are brought to: larger shows finer detail, and takes longer (None: the tower's own)."""
     text_tower: str = "auto"
@@ -116,8 +115,8 @@ class CLIP(Estimator):
         reads_words = self.text_tower == "transformer" or (self.text_tower == "auto" and pairs.n_captions > MANY_PAIRS)
         lesson = Lesson.of(pairs, reads_words=reads_words, seed=self.seed)
         with threads(self.n_threads or torch.get_num_threads()):
-            learner, bodies = self._learner(pairs.pictures, lesson, reads_words)
-            self.start_ = align(learner, lesson, self.seed)
+            learner, locked, lesson = self._learner(pairs.pictures, lesson)
+            self.start_ = align(learner, lesson, self.seed) if locked.text is None else _judged(learner, lesson)
         start = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
         plan, place = self._plan_towers(lesson), None if folder is None else Path(folder)
         training = train(learner, lesson.arrays(False), plan, held_out=lesson.held_out(), folder=place)
@@ -125,8 +124,8 @@ class CLIP(Estimator):
             yield from training
         finally:
             training.close()  # type: ignore[attr-defined]
-            self._keep_better(learner, start, lesson.held_out())
-            self._finish(learner, bodies, pairs, lesson)
+            self._keep_best(learner, start, lesson)
+            self._finish(learner, locked, pairs, lesson)
             self.n_iter_ = learner.n_updates
         if self.describes:
             yield from self._learn_to_describe(learner, pairs, lesson, place)
@@ -177,69 +176,63 @@ class CLIP(Estimator):
                     f"{name} is {getattr(self, name)}; it must be at least 2. Leave it out, or give 512."
                 )
 
-    def _learner(self, pictures: Pictures, lesson: Lesson, reads_words: bool) -> tuple[PairedTowers, Bodies]:
-        """Towers that know nothing yet, on the features of these pictures."""
+    def _learner(self, pictures: Pictures, lesson: Lesson) -> tuple[PairedTowers, Locked, Lesson]:
+        """Both towers before they are taught, on what the locked one sees, and the lesson as they take it."""
         device = choose_device(self.device)
-        bodies, pixel_NSSC = self._bodies(pictures)
-        feature_ND = bodies.to(device).of_pixels(pixel_NSSC)
-        learnt = np.unique(lesson.arrays(False)[0])
-        centre_D, axis_DR = principal_axes(feature_ND[learnt], bodies.blocks, bodies.shares, self.seed)
-        with seeded(self.seed):
-            head = PictureHead(torch.from_numpy(centre_D), torch.from_numpy(axis_DR), self.embed_dim, self.dim)
-            weight_V = torch.from_numpy(lesson.pieces.weight_V)
-            reader = WordReader(len(weight_V), self.embed_dim) if reads_words else None
-            text = TextTower(BagTower(weight_V, self.embed_dim, self.dim), reader)
-        with torch.no_grad():
-            feature_NR = head.reduced(torch.from_numpy(feature_ND))
-        learner = PairedTowers(head, text, feature_NR.to(device))
+        locked = Locked.of(self.image_tower, self.image_size, pictures, self.seed)
+        feature_ND = locked.features(pictures, device)
+        learner = untaught(locked, feature_ND, lesson, self.embed_dim, self.dim, self.seed)
         learner.learning_rate = self.learning_rate
-        return learner.to(device), bodies.cpu()
+        learner.feature_NR = learner.feature_NR.to(device)
+        locked.bodies.cpu()
+        return learner.to(device), locked, lesson if locked.text is None else lesson.by_number()
 
-    def _bodies(self, pictures: Pictures) -> tuple[Bodies, np.ndarray]:
-        """What looks at the pictures, and the pictures as it takes them."""
-        self.borrowed_: dict[str, Any] | None = None
-        if self.image_tower == PLAIN:
-            side = int(np.clip(np.median(pictures.size_N2.min(1)) // 8 * 8, 16, LARGEST_CHOSEN))
-            self.image_size_, self.channels_ = self.image_size or side, pictures.channels
-            bodies: list[nn.Module] = []
-        else:
-            backbone = open_backbone(self.image_tower, image_size=self.image_size, seed=self.seed)
-            self.image_size_, self.channels_, self.borrowed_ = backbone.image_size, backbone.channels, backbone.about
-            bodies = [backbone.body]
-        pixel_NSSC = pictures.resized(self.image_size_, channels=self.channels_)
-        with seeded(self.seed):
-            plain = PlainBody.learn(torch.from_numpy(np.array(pixel_NSSC[:4000])), seed=self.seed)
-        return Bodies([*bodies, plain]).eval().requires_grad_(False), pixel_NSSC
+    def _keep_best(self, learner: PairedTowers, start: dict[str, Tensor], lesson: Lesson) -> None:
+        """Of all weights between the start and the end those that do best on pictures held out.
 
-    def _keep_better(
-        self, learner: PairedTowers, start: dict[str, Tensor], held_out: tuple[Tensor, ...] | None
-    ) -> None:
-        """Training that did not help pictures held out is taken back."""
-        self.trained_: float | None = None
-        if held_out is None:
-            return
-        self.trained_ = learner.evaluate(*held_out)["held_out"]
-        if self.start_ is not None and self.start_ <= self.trained_:
-            learner.load_state_dict(start)
+        Wortsman et al. 2022 (robust fine-tuning), https://arxiv.org/abs/2109.01903
+        """
+        end = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
+        judged: dict[float, float | None] = {}
+        for share in SHARES if lesson.is_held_M.any() else SHARES[:1]:
+            learner.load_state_dict(_between(start, end, share))
+            judged[share] = _judged(learner, lesson)
+        self.share_ = min(judged, key=lambda share: (judged[share] or 0.0, -share))
+        self.trained_ = judged[self.share_]
+        learner.load_state_dict(_between(start, end, self.share_))
 
-    def _finish(self, learner: PairedTowers, bodies: Bodies, pairs: Pairs, lesson: Lesson) -> None:
+    def _finish(self, learner: PairedTowers, locked: Locked, pairs: Pairs, lesson: Lesson) -> None:
         learner.cpu()
-        tower = PictureTower(bodies, learner.head).eval().requires_grad_(False)
-        text = learner.text.eval().requires_grad_(False)
-        self.towers_ = FittedTowers(tower, text, lesson.pieces, self.image_size_, self.channels_)
+        self._adopt(locked, learner.head, learner.text, lesson.pieces)
         self.relevance_, self.temperature_ = judge(self.towers_, pairs, lesson, self.seed)
         self.measures_ = {}
         if self.start_ is not None and self.trained_ is not None:
             self.measures_ = {
-                "mean of 1 / place, held out": 1 - min(self.trained_, self.start_),
-                "of the closed-form start": 1 - self.start_,
-            }
-
+                "mean of 1 / place, held out": 1 - self.trained_, "of the start": 1 - self.start_,
+                "share of the training that is kept": self.share_,
+            }  # fmt: skip
         self.describer_ = None
         if self.describes:
             learnt = np.unique(lesson.arrays(False)[0])
             feature_NR = learner.feature_NR.cpu().numpy()[learnt]
             self.describer_ = Describer(feature_NR, [pairs.captions[i] for i in learnt], seed=self.seed)
+
+    def _adopt(self, locked: Locked, head: PictureHead, text: TextTower | BorrowedText, pieces: Pieces) -> None:
+        if isinstance(text, BorrowedText):
+            text.known_UE = None
+        tower = PictureTower(locked.bodies, head).eval().requires_grad_(False)
+        self.borrowed_, self.image_size_, self.channels_ = locked.about, locked.size, locked.channels
+        self.towers_ = FittedTowers(tower, text.eval().requires_grad_(False), pieces, locked.size, locked.channels)
+
+    @classmethod
+    def from_openclip(cls, source: str, seed: int = 0) -> "CLIP":
+        """A pre-trained model as it is: `openclip:MODEL/WEIGHTS`, fetched from the hub once, or with a local file."""
+        model, locked = cls(image_tower=source, describes=False, seed=seed), Locked.of_openclip(source, seed)
+        with seeded(seed):
+            model._adopt(locked, *borrowed_towers(locked, model.dim), Pieces([], np.zeros(0)))
+        model.relevance_, model.temperature_ = Relevance.unlearned(), locked.factor
+        model.describer_, model.measures_, model.n_iter_ = None, {}, 0
+        return model
 
     # ---- verbs -----------------------------------------------------------------------------------
 
@@ -277,7 +270,7 @@ class CLIP(Estimator):
     def unknown_words(self, text: str) -> list[str]:
         """Words of the text that no caption had: what is built alike stands in for them."""
         check_is_fitted(self, "towers_")
-        return self.towers_.pieces.unknown(text)
+        return self.towers_.unknown(text)
 
     def least_scores(self, score_QN: np.ndarray) -> np.ndarray:
         """What a picture must score to fit each query (Q), told from all scores of that query."""
@@ -372,3 +365,14 @@ class CLIP(Estimator):
         self.relevance_ = Relevance(*relevance)
         own = {n.removeprefix("describer."): t for n, t in tensors.items() if n.startswith("describer.")}
         self.describer_ = Describer.from_tensors(own) if own else None
+
+
+def _judged(learner: PairedTowers, lesson: Lesson) -> float | None:
+    """By pictures that were held out: 1 - mean of 1 / place (None where there are none)."""
+    held_out = lesson.held_out()
+    return None if held_out is None else learner.eval().evaluate(*held_out)["held_out"]
+
+
+def _between(start: dict[str, Tensor], end: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    return {name: torch.lerp(start[name], end[name], share) if 0 < share < 1 else (start, end)[share == 1][name]
+            for name in end}  # fmt: skip

@@ -19,7 +19,7 @@ from twofold.data.pairs import Pairs
 from twofold.data.pictures import Pictures
 from twofold.measure.relevance import Relevance
 from twofold.methods.clip.lesson import Lesson, text_arrays
-from twofold.methods.clip.towers import TextTower
+from twofold.methods.clip.towers import BorrowedText, TextTower
 from twofold.nn.picture_tower import PictureTower
 from twofold.nn.pixels import from_pixels
 from twofold.nn.ridge import best_temperature
@@ -39,7 +39,7 @@ class FittedTowers:
     """The towers of pictures and of texts, with what they need to be asked."""
 
     tower: PictureTower
-    text: TextTower
+    text: TextTower | BorrowedText
     pieces: Pieces
     size: int
     """S, the side that pictures are brought to."""
@@ -63,8 +63,16 @@ class FittedTowers:
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Float32 (M, E); a text without a known word or run of letters is like any other such."""
-        arrays = text_arrays(self.pieces, texts, reads_words=self.text.reader is not None)
+        if isinstance(self.text, BorrowedText):
+            tokens = self.text.encoder.tokens(texts)
+            arrays = tokens, np.zeros((len(tokens), 1), np.int32)
+        else:
+            arrays = text_arrays(self.pieces, texts, reads_words=self.text.reader is not None)
         return self.text(*map(torch.from_numpy, arrays)).numpy()
+
+    def unknown(self, text: str) -> list[str]:
+        """Words that no caption had; a borrowed tower knows them all its own way."""
+        return [] if isinstance(self.text, BorrowedText) else self.pieces.unknown(text)
 
     @property
     def embed_dim(self) -> int:
@@ -94,8 +102,11 @@ class FittedTowers:
         """Weights and the names of the pieces."""
         tensors = {f"tower.{name}": value for name, value in self.tower.state_dict().items()}
         tensors |= {f"text.{name}": value for name, value in self.text.state_dict().items()}
-        names = np.frombuffer("\n".join(self.pieces.names).encode(), np.uint8).copy()
-        return tensors | {"pieces": torch.from_numpy(names), "shape": torch.tensor([self.size, self.channels])}
+        tensors["shape"] = torch.tensor([self.size, self.channels])
+        if self.pieces.names:
+            names = np.frombuffer("\n".join(self.pieces.names).encode(), np.uint8)
+            tensors |= {"pieces": torch.tensor(names), "piece_weights": torch.tensor(self.pieces.weight_V)}
+        return tensors
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], borrowed: Mapping[str, Any] | None) -> "FittedTowers":
@@ -105,11 +116,17 @@ class FittedTowers:
             for part in ("tower.", "text.")
         )
         tower = PictureTower.with_weights(of_tower, {"borrowed": borrowed}).requires_grad_(False)
-        names = tensors["pieces"].numpy().tobytes().decode().split("\n")
-        pieces = Pieces(names, tensors["text.bag.weight_V"][1:].numpy())
+        names = tensors["pieces"].numpy().tobytes().decode().split("\n") if "pieces" in tensors else []
+        pieces = Pieces(names, tensors["piece_weights"].numpy() if names else np.zeros(0))
         if len(names) != len(pieces.weight_V):
             raise ValueError(f"{len(names)} pieces are named, {len(pieces.weight_V)} have weights")
-        return cls(tower, TextTower.with_weights(of_text).requires_grad_(False), pieces, *tensors["shape"].tolist())
+        is_borrowed = borrowed is not None and borrowed["architecture"] == "openclip_visual"
+        text: TextTower | BorrowedText
+        if is_borrowed:
+            text = BorrowedText.with_weights(of_text, borrowed["arguments"]["model"])
+        else:
+            text = TextTower.with_weights(of_text)
+        return cls(tower, text.requires_grad_(False), pieces, *tensors["shape"].tolist())
 
     @cached_property
     def identity(self) -> str:

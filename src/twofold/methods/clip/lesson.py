@@ -4,7 +4,7 @@ Dimension key: N pictures, M captions, S side, C channels, L pieces of a caption
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -30,6 +30,9 @@ class Lesson:
     piece_ML: np.ndarray
     word_MT: np.ndarray
     is_held_M: np.ndarray
+    texts: list[str]
+    """Every different caption, by its number."""
+    reads_words: bool
 
     @classmethod
     def of(cls, pairs: Pairs, *, reads_words: bool, seed: int) -> "Lesson":
@@ -45,7 +48,12 @@ class Lesson:
         pieces = Pieces.learn([text for text, is_held in zip(texts, is_held_M, strict=True) if not is_held])
         number = {text: i for i, text in enumerate(dict.fromkeys(text.lower() for text in texts))}
         text_M = np.array([number[text.lower()] for text in texts])
-        return cls(pieces, picture_M, text_M, *text_arrays(pieces, texts, reads_words=reads_words), is_held_M)
+        arrays = text_arrays(pieces, texts, reads_words=reads_words)
+        return cls(pieces, picture_M, text_M, *arrays, is_held_M, list(number), reads_words)
+
+    def by_number(self) -> "Lesson":
+        """The same, with captions as their numbers for pieces: for a tower that remembers them."""
+        return replace(self, piece_ML=self.text_M[:, None].astype(np.int32))
 
     def arrays(self, is_held: bool) -> tuple[np.ndarray, ...]:
         """As the learner's loss takes them: of the captions to learn from, or of those held out."""

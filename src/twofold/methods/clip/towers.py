@@ -7,7 +7,7 @@ a caption, T words, E width of the shared space.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -16,10 +16,11 @@ from torch.nn import functional
 
 from twofold.core.learner import Learner
 from twofold.measure.retrieval import Ranks
+from twofold.nn.openclip import OpenClipText
 from twofold.nn.picture_tower import PictureHead
 from twofold.nn.words import BagTower, WordReader
 
-__all__ = ["PairedTowers", "TextTower", "pairwise_loss", "right_pairs"]
+__all__ = ["BorrowedText", "PairedTowers", "TextTower", "pairwise_loss", "right_pairs"]
 
 SCALE_INIT, SHIFT_INIT = math.log(10.0), -6.0  # as the sigmoid loss's paper, for thousands of pairs that do not fit
 LEFT_OUT = 0.2  # of a picture's features, and of a caption's pieces, in training
@@ -53,6 +54,49 @@ class TextTower(nn.Module):
         return functional.normalize(text_BE, dim=1)
 
 
+class BorrowedText(nn.Module):
+    """Texts through a tower that was taught elsewhere; what bends the way begins as nothing.
+
+    Parameters
+    ----------
+    encoder : tokens (B, L) to vectors of length 1, (B, E). It is locked.
+    """
+
+    def __init__(self, encoder: OpenClipText, embed_dim: int, dim: int):
+        super().__init__()
+        self.encoder = encoder
+        self.bend = nn.Sequential(nn.Linear(embed_dim, dim), nn.GELU(), nn.Linear(dim, embed_dim))
+        nn.init.zeros_(self.bend[-1].weight)
+        nn.init.zeros_(self.bend[-1].bias)
+        self.known_UE: Tensor | None = None
+
+    @classmethod
+    def with_weights(cls, tensors: Mapping[str, Tensor], model: str) -> "BorrowedText":
+        """The tower that these weights are of."""
+        own = {name.removeprefix("encoder."): t for name, t in tensors.items() if name.startswith("encoder.")}
+        encoder = OpenClipText.with_weights(own, model)
+        tower = cls(encoder, len(tensors["bend.2.bias"]), len(tensors["bend.0.bias"]))
+        tower.load_state_dict(dict(tensors))
+        return tower.eval()
+
+    @torch.inference_mode()
+    def remember(self, texts: Sequence[str]) -> None:
+        """From now on texts come as numbers of these."""
+        parts = [
+            self.encoder(torch.from_numpy(self.encoder.tokens(texts[i : i + 64]))) for i in range(0, len(texts), 64)
+        ]
+        # a tensor that gradients may pass by
+        self.known_UE = torch.cat(parts).clone()
+
+    def forward(self, piece_BL: Tensor, word_BT: Tensor, kept_BL: Tensor | None = None) -> Tensor:
+        """(B, E), of length 1; pieces are tokens, or, of texts that are remembered, their numbers."""
+        if self.known_UE is None:
+            text_BE = self.encoder(piece_BL)
+        else:
+            text_BE = self.known_UE.to(piece_BL.device)[piece_BL[:, 0]]
+        return functional.normalize(text_BE + self.bend(text_BE), dim=1)
+
+
 def pairwise_loss(score_BA: Tensor, is_pair_BA: Tensor) -> Tensor:
     """-log sigmoid of +score where picture and caption belong together and of -score where not, summed a row.
 
@@ -72,7 +116,7 @@ class PairedTowers(Learner):
     feature_NR : what the picture tower sees of every picture; batches name them by number.
     """
 
-    def __init__(self, head: PictureHead, text: TextTower, feature_NR: Tensor):
+    def __init__(self, head: PictureHead, text: TextTower | BorrowedText, feature_NR: Tensor):
         super().__init__()
         self.head, self.text = head, text
         self.scale = nn.Parameter(torch.tensor(SCALE_INIT))

@@ -1,0 +1,106 @@
+"""The picture tower as it is locked: opened or solved, looked through once; and both towers before they are taught.
+
+Dimension key: N pictures, S side, C channels, D features, R of them that are kept, U different captions, E width of the
+shared space.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from twofold.core.estimator import seeded
+from twofold.data.pictures import Pictures
+from twofold.methods.clip.lesson import Lesson
+from twofold.methods.clip.towers import BorrowedText, PairedTowers, TextTower
+from twofold.nn.backbones import open_backbone
+from twofold.nn.openclip import OPENCLIP, OpenClipText, open_openclip
+from twofold.nn.picture_tower import Bodies, PictureHead, principal_axes
+from twofold.nn.plain_body import PlainBody
+from twofold.nn.words import BagTower, WordReader
+
+__all__ = ["PLAIN", "Locked", "borrowed_towers", "untaught"]
+
+PLAIN = "plain"
+LARGEST_CHOSEN = 64  # side for the plain tower
+N_SOLVED = 4000  # pictures that the plain tower is solved from
+
+
+@dataclass(frozen=True)
+class Locked:
+    """What looks at pictures, and how it takes them."""
+
+    bodies: Bodies
+    size: int
+    channels: int
+    about: dict[str, Any] | None = None
+    """What rebuilds a borrowed body; None where there is none."""
+    text: OpenClipText | None = None
+    """The text tower that belongs to it, where one does."""
+    factor: float = 1.0
+    """On the cosines of both, as they were taught."""
+
+    @classmethod
+    def of_openclip(cls, source: str, seed: int) -> "Locked":
+        """Both towers of an open_clip model."""
+        visual, text, factor = open_openclip(source, seed)
+        size = max(visual.network.preprocess_cfg["size"])
+        about = {
+            "architecture": "openclip_visual", "arguments": {"model": visual.model}, "image_size": size, "channels": 3,
+        }  # fmt: skip
+        return cls(Bodies([visual]).eval().requires_grad_(False), size, 3, about, text.requires_grad_(False), factor)
+
+    @classmethod
+    def of(cls, image_tower: str, image_size: int | None, pictures: Pictures, seed: int) -> "Locked":
+        """The body of that name, beside one that is solved from these pictures."""
+        if image_tower.startswith(OPENCLIP):
+            return cls.of_openclip(image_tower, seed)
+        if image_tower == PLAIN:
+            side = int(np.clip(np.median(pictures.size_N2.min(1)) // 8 * 8, 16, LARGEST_CHOSEN))
+            size, channels, about, bodies = image_size or side, pictures.channels, None, []
+        else:
+            backbone = open_backbone(image_tower, image_size=image_size, seed=seed)
+            size, channels, about, bodies = backbone.image_size, backbone.channels, backbone.about, [backbone.body]
+        some = pictures.take(np.random.default_rng(seed).permutation(len(pictures))[:N_SOLVED])
+        pixel_MSSC = torch.from_numpy(np.array(some.resized(size, channels=channels)))
+        with seeded(seed):
+            plain = PlainBody.learn(pixel_MSSC, seed=seed)
+        return cls(Bodies([*bodies, plain]).eval().requires_grad_(False), size, channels, about)
+
+    def features(self, pictures: Pictures, device: torch.device) -> np.ndarray:
+        """What is seen of each picture, (N, D)."""
+        return self.bodies.to(device).of_pixels(pictures.resized(self.size, channels=self.channels))
+
+
+def untaught(
+    locked: Locked, feature_ND: np.ndarray, lesson: Lesson, embed_dim: int, dim: int, seed: int
+) -> PairedTowers:
+    """Both towers on these features, knowing nothing yet; those of open_clip know what they knew."""
+    with seeded(seed):
+        if locked.text is not None:
+            head, text = borrowed_towers(locked, dim)
+            text.remember(lesson.texts)
+        else:
+            learnt = np.unique(lesson.arrays(False)[0])
+            axes = principal_axes(feature_ND[learnt], locked.bodies.blocks, locked.bodies.shares, seed)
+            head = PictureHead(*map(torch.from_numpy, axes), embed_dim, dim)
+            weight_V = torch.from_numpy(lesson.pieces.weight_V)
+            reader = WordReader(len(weight_V), embed_dim) if lesson.reads_words else None
+            text = TextTower(BagTower(weight_V, embed_dim, dim), reader)
+    with torch.no_grad():
+        feature_NR = head.reduced(torch.from_numpy(feature_ND))
+    learner = PairedTowers(head, text, feature_NR)
+    if locked.text is not None:
+        learner.scale.data.fill_(float(np.log(locked.factor)))
+    return learner
+
+
+def borrowed_towers(locked: Locked, dim: int) -> tuple[PictureHead, nn.Module]:
+    """Heads that leave both towers of open_clip as they are."""
+    assert locked.text is not None
+    E = locked.bodies.bodies[0].n_features
+    head = PictureHead(torch.zeros(E), torch.eye(E), E, dim)
+    head.weight.data.copy_(torch.eye(E))
+    return head, BorrowedText(locked.text, E, dim)
