@@ -242,19 +242,13 @@ def _milliseconds(way: Callable[[], Any], n: int = 20) -> float:
     return 1000 * (cpu_seconds() - began) / n
 
 
-def absent_concepts() -> list[dict[str, Any]]:
-    """Share of absent concepts that are answered by nothing, and of present ones found: not measured yet."""
-    return []
-
-
 def main() -> None:
-    """Indexing, queries, and what is answered by nothing."""
+    """Indexing and queries."""
     torch.set_num_threads(1)
     place = Path(tempfile.mkdtemp())
     try:
         indexing = compare_indexing(place)
         n_milliseconds, queries = measure_queries(place)
-        absent = absent_concepts()
     finally:
         shutil.rmtree(place)
     ratio = {row["indexing"]: row["ratio"] for row in indexing}
@@ -266,7 +260,6 @@ def main() -> None:
             {"figure": "indexing: pictures a CPU second, of theirs", "value": ratio["ours"], "must": 3, "aim": 4},
             {"figure": "the same, both in float32", "value": ratio["ours, float32"], "must": None, "aim": None},
             {"figure": "query at 100,000 x 512, CPU ms", "value": n_milliseconds, "must": 25, "aim": 10},
-            *absent,
         ],
         rows=[_filled(row) for row in [*indexing, *queries]],
     )  # fmt: skip

@@ -64,7 +64,7 @@ def _row(chapter: Chapter) -> dict[str, Any]:
 
 
 def _chapters(seed: int) -> Iterator[Chapter]:
-    from twofold.cli import tour_borrowed, tour_forged, tour_pictures
+    from twofold.cli import tour_borrowed, tour_forged, tour_named, tour_pictures
 
     yield _autoencoder(seed)
     yield tour_pictures.map_chapter(seed)
@@ -74,6 +74,7 @@ def _chapters(seed: int) -> Iterator[Chapter]:
     yield tour_pictures.defect_chapter(seed)
     yield tour_borrowed.borrowed_chapter(seed)
     yield tour_forged.forged_chapter(seed)
+    yield tour_named.named_chapter(seed)
     yield _language(seed)
 
 

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 __all__ = ["Relevance"]
 
-ABSENT_CAUGHT = 0.87  # of the things that are not there, so many are to be answered by "nothing fits"
+ABSENT_CAUGHT = 0.82  # of the things that are not there, so many are to be answered by "nothing fits"
 SHARES = (1.0, 0.5, 0.25)  # of the pictures, as indexes of other sizes
 N_SHOWN = 10  # pictures among which a right one counts as found
 LEAST_TRIALS = 10  # of each kind

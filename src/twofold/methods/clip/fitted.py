@@ -31,6 +31,7 @@ AT_ONCE = 32
 N_PLACES = 8  # covered, along each side of a picture
 MOST_JUDGED = 500  # pictures
 RELATED = 0.2  # cosine of the words of two captions from which on they speak of related things
+COMMON = 0.3  # share of the pictures
 N_CHOICES = 10  # labels of a task by which probabilities are calibrated
 
 
@@ -163,12 +164,34 @@ def judge(towers: FittedTowers, pairs: Pairs, lesson: Lesson, seed: int) -> tupl
     held_out = np.unique(lesson.picture_M[lesson.is_held_M])
     some = pairs.take(held_out if len(held_out) else np.arange(min(len(pairs), MOST_JUDGED)))
     texts, is_right_UN = some.told()
-    pixel_NSSC = some.pictures.resized(towers.size, channels=towers.channels)
-    score_UN = towers.embed_texts(texts) @ towers.embed_pixels(pixel_NSSC).T
-    word_UV = towers.pieces.matrix(towers.pieces.encode(texts))
-    is_related_UU = np.asarray((word_UV @ word_UV.T).todense()) >= RELATED
-    relevance = Relevance.learn(score_UN, is_right_UN, is_related_UU @ is_right_UN, seed % 2**32)
+    picture_NE = towers.embed_pixels(some.pictures.resized(towers.size, channels=towers.channels))
+    score_UN = towers.embed_texts(texts) @ picture_NE.T
+    # people ask in fewer words than captions have
+    asked, is_asked_QN = _shortened(texts, is_right_UN, np.random.default_rng(seed))
+    all_QN = np.concatenate([score_UN, towers.embed_texts(asked) @ picture_NE.T]) if asked else score_UN
+    is_right_QN = np.concatenate([is_right_UN, is_asked_QN])
+    word_QV, word_UV = (lesson.pieces.matrix(lesson.pieces.encode(own)) for own in ([*texts, *asked], texts))
+    is_related_QU = np.asarray((word_QV @ word_UV.T).todense()) >= RELATED
+    relevance = Relevance.learn(all_QN, is_right_QN, is_related_QU @ is_right_UN, seed % 2**32)
     return relevance, _sharpness(score_UN, is_right_UN, seed)
+
+
+def _shortened(texts: Sequence[str], is_right_UN: np.ndarray, rng: np.random.Generator) -> tuple[list[str], np.ndarray]:
+    """A word or two of each longer caption, and which pictures have a caption with all of these."""
+    words_U = [set(text.lower().split()) for text in texts]
+    asked: dict[str, np.ndarray] = {}
+    for words in (text.lower().split() for text in texts):
+        n = int(rng.integers(1, 3))
+        if len(words) <= n:
+            continue
+        first = int(rng.integers(len(words) - n + 1))
+        chosen = words[first : first + n]
+        has_all_U = np.array([own.issuperset(chosen) for own in words_U])
+        is_right_N = is_right_UN[has_all_U].any(0)
+        # what nearly all pictures show is no question
+        if is_right_N.mean() <= COMMON:
+            asked[" ".join(chosen)] = is_right_N
+    return list(asked), np.array(list(asked.values()), bool).reshape(-1, is_right_UN.shape[1])
 
 
 def _sharpness(score_UN: np.ndarray, is_right_UN: np.ndarray, seed: int) -> float:

@@ -1,0 +1,346 @@
+"""CLIP: words and pictures brought together on small scenes and signs, and what must hold whatever they are."""
+
+import numpy as np
+import pytest
+import torch
+
+from twofold import CLIP, TransferClassifier
+from twofold.core.estimator import Estimator
+from twofold.core.gallery import Gallery
+from twofold.data.pairs import open_pairs
+from twofold.data.pictures import write_picture
+from twofold.errors import DataError, SettingError
+from twofold.methods.clip.lesson import Lesson
+from twofold.methods.clip.towers import pairwise_loss, right_pairs
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (40, 50, 220), "yellow": (230, 220, 40)}
+SMALL = {"n_steps": 40, "batch_size": 64, "embed_dim": 32, "dim": 32, "describes": False, "n_threads": 1}
+N = 120
+
+
+def scenes(n, seed, side=32):
+    """Pictures of two things, left and right, with a caption each; where each lies: picture, caption, top, left."""
+    rng, pixel_NSSC = np.random.default_rng(seed), np.full((n, side, side, 3), 235, np.uint8)
+    y, x = np.mgrid[0:10, 0:10]
+    is_ball = (y - 4.5) ** 2 + (x - 4.5) ** 2 <= 25
+    captions, things = [[] for _ in range(n)], []
+    for i in range(n):
+        for left, colour in zip((4, 20), rng.permutation(list(COLOURS))[:2], strict=True):
+            top, kind = int(rng.integers(2, 20)), ("square", "ball")[rng.integers(2)]
+            shape = is_ball if kind == "ball" else np.ones_like(is_ball)
+            pixel_NSSC[i, top : top + 10, left : left + 10][shape] = COLOURS[colour]
+            captions[i].append(f"a {colour} {kind}")
+            things.append((i, captions[i][-1], top, left))
+    return pixel_NSSC, captions, things
+
+
+PIXELS, CAPTIONS, _ = scenes(N, 0)
+NEW_PIXELS, NEW_CAPTIONS, NEW_THINGS = scenes(60, 1)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.set_num_threads(1)
+    return CLIP(**SMALL).fit(PIXELS, CAPTIONS)
+
+
+@pytest.fixture(scope="module")
+def signs():
+    """Some of the sample's signs: chess, arrows, Greek and box drawings."""
+    pairs = open_pairs("sample:glyphs")
+    words = ("chess", "arrow", "greek", "box drawings")
+    return pairs.take(np.array([any(word in own[0] for word in words) for own in pairs.captions]))
+
+
+@pytest.fixture(scope="module")
+def of_signs(signs):
+    torch.set_num_threads(1)
+    return CLIP(**SMALL | {"embed_dim": 128}).fit(signs)
+
+
+# ---- the loss, what is right, what is held out ---------------------------------------------------
+
+
+def test_the_pairwise_loss_is_what_two_loops_sum():
+    generator = torch.Generator().manual_seed(0)
+    score_BA, is_pair_BA = torch.randn(5, 7, generator=generator), torch.rand(5, 7, generator=generator) > 0.7
+    total = 0.0
+    for score_A, is_pair_A in zip(score_BA.tolist(), is_pair_BA.tolist(), strict=True):
+        for score, is_pair in zip(score_A, is_pair_A, strict=True):
+            total -= np.log(1 / (1 + np.exp(-score if is_pair else score)))
+    assert float(pairwise_loss(score_BA, is_pair_BA)) == pytest.approx(total / 5, rel=1e-6)
+    assert torch.isfinite(pairwise_loss(torch.tensor([[1e4, -1e4]]), torch.tensor([[False, True]])))
+
+
+def test_a_caption_is_right_for_all_pictures_that_were_told_it():
+    row_M, text_M = np.array([0, 0, 1, 2, 2]), np.array([4, 1, 4, 0, 1])
+    slowly = [[any(row_M[j] == n and text_M[j] == text_M[m] for j in range(5)) for n in range(3)] for m in range(5)]
+    assert right_pairs(row_M, text_M, 3).tolist() == slowly
+
+
+def test_whole_pictures_are_held_out_and_their_words_are_not_looked_at():
+    captions = [[f"thing{i}", f"the word{i}"] for i in range(N)]
+    lesson = Lesson.of(open_pairs(PIXELS, captions), reads_words=False, seed=0)
+    held, learned = (set(lesson.picture_M[lesson.is_held_M == is_held]) for is_held in (True, False))
+    assert len(held) == 12 and not held & learned and len(held | learned) == N
+    known = set(lesson.pieces.names)
+    assert not any(f"<thing{i}>" in known for i in held) and all(f"<word{i}>" in known for i in learned)
+    few = Lesson.of(open_pairs(PIXELS[:39], captions[:39]), reads_words=False, seed=0)
+    assert not few.is_held_M.any() and few.held_out() is None
+
+
+def test_equal_captions_have_one_number_whatever_their_case():
+    lesson = Lesson.of(open_pairs(PIXELS[:3], ["A ball", "a BALL", "a hat"]), reads_words=True, seed=0)
+    assert lesson.text_M.tolist() == [0, 0, 1] and lesson.word_MT.shape[1] == 2
+
+
+# ---- what is learned -----------------------------------------------------------------------------
+
+
+def test_new_pictures_and_words_find_each_other(model):
+    told = {measure.name: measure for measure in model.evaluate(NEW_PIXELS, NEW_CAPTIONS)}
+    for way in ("words find pictures", "pictures find words"):
+        first = told[f"{way}, recall@1"]
+        assert first.value > 0.9 and dict(first.baselines)["chance"] < 0.3  # measured 1 and 1 beside .25
+        assert told[f"{way}, mean average precision"].value > 0.9
+
+
+def test_what_is_kept_is_never_worse_than_the_start(model, of_signs):
+    for one in (model, of_signs, CLIP(**SMALL | {"learning_rate": 0.5}).fit(PIXELS, CAPTIONS)):
+        assert one.measures_["mean of 1 / place, held out"] >= one.measures_["of the start"]
+        assert 0 <= one.measures_["share of the training that is kept"] <= 1
+
+
+def test_a_training_that_does_harm_is_taken_back():
+    harmed = CLIP(**SMALL | {"learning_rate": 5.0}).fit(PIXELS, CAPTIONS)
+    told = {measure.name: measure.value for measure in harmed.evaluate(NEW_PIXELS, NEW_CAPTIONS)}
+    assert told["words find pictures, mean average precision"] > 0.9
+
+
+def test_vectors_have_length_one_and_equal_texts_are_equal(model):
+    for vector_NE in (model.transform(NEW_PIXELS), model.transform_text(["a red ball", "a hat"])):
+        assert vector_NE.dtype == np.float32 and vector_NE.shape[1] == 32
+        assert np.linalg.norm(vector_NE, axis=1) == pytest.approx(1, abs=1e-5)
+    assert np.array_equal(model.transform_text("A RED  ball"), model.transform_text(["a red ball"]))
+    assert np.isfinite(model.transform_text(["", "@", "zzz", "犬", "a " * 5000])).all()
+    assert model.transform_text([]).shape == (0, 32) and model.unknown_words("a red zebra") == ["zebra"]
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_others(model):
+    same, other = CLIP(**SMALL).fit(PIXELS, CAPTIONS), CLIP(**SMALL, seed=1).fit(PIXELS, CAPTIONS)
+    assert same.identity == model.identity != other.identity
+    for name, tensor in model.towers_.to_tensors().items():
+        assert torch.equal(tensor, same.towers_.to_tensors()[name]), name
+    assert same.relevance_ == model.relevance_ and same.temperature_ == model.temperature_
+
+
+def test_what_is_saved_answers_alike_and_is_the_same_towers(model, tmp_path):
+    loaded = CLIP.load(model.save(tmp_path / "run"))
+    assert loaded.identity == model.identity and loaded.measures_ == model.measures_
+    assert np.array_equal(loaded.transform(NEW_PIXELS), model.transform(NEW_PIXELS))
+    assert np.array_equal(loaded.transform_text(["a red ball"]), model.transform_text(["a red ball"]))
+    assert loaded.search(NEW_PIXELS, "a red ball") == model.search(NEW_PIXELS, "a red ball")
+    assert np.array_equal(loaded.classify(NEW_PIXELS, ["red", "blue"]), model.classify(NEW_PIXELS, ["red", "blue"]))
+    assert np.array_equal(loaded.explain(NEW_PIXELS[:1], "red"), model.explain(NEW_PIXELS[:1], "red"))
+    assert isinstance(loaded, Estimator) and loaded.embed_dim == 32
+
+
+def test_an_index_of_other_towers_is_refused(model, tmp_path):
+    for i, pixel_SSC in enumerate(NEW_PIXELS[:8]):
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        write_picture(tmp_path / "pictures" / f"{i}.png", pixel_SSC)
+    gallery = Gallery.open(tmp_path / "photos.index")
+    *_, state = gallery.refresh(model, tmp_path / "pictures")
+    assert state.n_embedded == 8
+    right = {f"{i}.png" for i, own in enumerate(NEW_CAPTIONS[:8]) if "a red ball" in own}
+    found = gallery.search(model, "a red ball", k=8).nearest
+    assert {match.id for match in found[: len(right)]} == right
+    with pytest.raises((SettingError, DataError, Exception), match="cannot be compared"):
+        gallery.search(CLIP(**SMALL, seed=1).fit(PIXELS[:20], CAPTIONS[:20]), "a red ball")
+
+
+# ---- verbs ---------------------------------------------------------------------------------------
+
+
+def test_classify_gives_probabilities_and_knows_red_from_black():
+    squares = np.zeros((40, 16, 16, 3), np.uint8)
+    squares[::2, ..., 0] = 255
+    squares += np.random.default_rng(0).integers(0, 9, squares.shape, np.uint8) * (squares == 0)
+    model = CLIP(**SMALL).fit(squares, ["a red square", "a black square"] * 20)
+    share_NK = model.classify(squares[:6], ["red", "black"])
+    assert share_NK.sum(1) == pytest.approx(1) and share_NK.argmax(1).tolist() == [0, 1] * 3
+    said_NK = model.classify(squares[:6], ["red", "black"], ["a {} square", "{}"])
+    assert said_NK.argmax(1).tolist() == [0, 1] * 3
+
+
+def test_classify_tells_new_pictures_by_names_it_was_never_given_alone(model):
+    only = [i for i, own in enumerate(NEW_CAPTIONS) if ("red" in " ".join(own)) != ("blue" in " ".join(own))]
+    share_NK = model.classify(NEW_PIXELS[only], ["red", "blue"])
+    is_blue = np.array(["blue" in " ".join(NEW_CAPTIONS[i]) for i in only])
+    assert (share_NK.argmax(1) == is_blue).mean() > 0.95
+    assert share_NK.max(1).mean() > 0.7 and share_NK.sum(1) == pytest.approx(1)
+
+
+def test_labels_that_no_picture_fits_are_still_probabilities(model):
+    share_NK = model.classify(NEW_PIXELS[:3], ["zzz", "@@", "red"])
+    assert np.isfinite(share_NK).all() and share_NK.sum(1) == pytest.approx(1)
+
+
+def test_search_gives_the_best_first_and_only_what_fits(model):
+    for hits, caption in zip(model.search(NEW_PIXELS, ["a red ball", "a blue square"], k=4),
+                             ("a red ball", "a blue square"), strict=True):  # fmt: skip
+        assert 0 < len(hits) <= 4
+        assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+        assert caption in NEW_CAPTIONS[hits[0].index]
+    score_QN = model.transform_text(["a red ball"]) @ model.transform(NEW_PIXELS).T
+    everything = model.search(NEW_PIXELS, "a red ball", k=60)[0]
+    assert len(everything) == (score_QN >= model.least_scores(score_QN)[:, None]).sum()
+
+
+def test_signs_are_found_by_their_names_and_most_names_of_others_by_nothing(of_signs, signs):
+    names = [own[0] for own in signs.captions]
+    asked = np.random.default_rng(0).permutation(len(names))[:60]
+    found = of_signs.search(signs, [names[i] for i in asked], k=10)
+    present = np.mean([i in {hit.index for hit in hits} for i, hits in zip(asked, found, strict=True)])
+    others = [own[0] for own in open_pairs("sample:glyphs").captions if "letter" in own[0] and "greek" not in own[0]]
+    absent = np.mean([not hits for hits in of_signs.search(signs, others[::30])])
+    assert present > 0.6 and absent > 0.6
+    assert [names[hit.index] for hit in of_signs.search(signs, "black chess queen", k=1)[0]] == ["black chess queen"]
+
+
+def test_the_heat_is_highest_where_the_named_thing_is(model):
+    n_right = 0
+    for place, (i, caption, top, left) in enumerate(NEW_THINGS[:40]):
+        _, _, other_top, other_left = NEW_THINGS[place ^ 1]
+        heat_HW = model.explain([NEW_PIXELS[i]], caption)
+        here, there = (
+            heat_HW[top : top + 10, left : left + 10],
+            heat_HW[other_top : other_top + 10, other_left:][:, :10],
+        )
+        n_right += here.mean() > there.mean()
+    assert n_right >= 36  # measured 40 of 40
+
+
+def test_the_heat_is_as_large_as_the_picture_and_zero_beside_the_middle(model):
+    wide = np.full((32, 96, 3), 235, np.uint8)
+    wide[:, 32:64] = NEW_PIXELS[0]
+    heat_HW = model.explain([wide], NEW_CAPTIONS[0][0])
+    assert heat_HW.shape == (32, 96) and heat_HW.dtype == np.float32
+    assert not heat_HW[:, :32].any() and not heat_HW[:, 64:].any() and heat_HW.max() > 0 and heat_HW.min() >= 0
+
+
+def test_captions_are_written_and_saved_too(tmp_path):
+    model = CLIP(**SMALL | {"describes": True, "n_steps": 150}).fit(PIXELS, CAPTIONS)
+    told = model.describe(NEW_PIXELS[:20], 2)
+    is_right = [own[0][0] in captions for own, captions in zip(told, NEW_CAPTIONS, strict=False)]
+    assert np.mean(is_right) > 0.5 and all(len(own) == 2 for own in told)
+    assert CLIP.load(model.save(tmp_path / "run")).describe(NEW_PIXELS[:5]) == model.describe(NEW_PIXELS[:5])
+    assert model.n_iter_ == 150
+
+
+# ---- kinds of towers and of pictures -------------------------------------------------------------
+
+
+def test_a_run_lends_its_picture_tower_to_a_classifier_and_to_another_clip(model, tmp_path):
+    run = model.save(tmp_path / "run")
+    has_red = np.array(["red" if "red" in " ".join(own) else "none" for own in CAPTIONS])
+    taught = TransferClassifier(str(run), mode="frozen", n_threads=1).fit(PIXELS, has_red)
+    is_red = np.array(["red" if "red" in " ".join(own) else "none" for own in NEW_CAPTIONS])
+    assert (taught.predict(NEW_PIXELS) == is_red).mean() > 0.9
+    upon = CLIP(**SMALL | {"image_tower": str(run), "n_steps": 5}).fit(PIXELS[:60], CAPTIONS[:60])
+    loaded = CLIP.load(upon.save(tmp_path / "upon"))
+    assert np.array_equal(loaded.transform(NEW_PIXELS[:3]), upon.transform(NEW_PIXELS[:3]))
+
+
+def test_a_network_of_timm_can_be_the_picture_tower(tmp_path):
+    model = CLIP(**SMALL | {"image_tower": "untrained:test_resnet", "image_size": 32}).fit(PIXELS[:60], CAPTIONS[:60])
+    loaded = CLIP.load(model.save(tmp_path / "run"))
+    assert loaded.identity == model.identity
+    assert np.array_equal(loaded.transform(NEW_PIXELS[:3]), model.transform(NEW_PIXELS[:3]))
+    told = {measure.name: measure.value for measure in loaded.evaluate(NEW_PIXELS, NEW_CAPTIONS)}
+    assert told["words find pictures, recall@1"] > 0.5
+
+
+def test_texts_can_be_read_in_their_order(tmp_path):
+    sides = [[f"a {one.split()[1]} thing left of a {two.split()[1]} thing"] for one, two in CAPTIONS]
+    model = CLIP(**SMALL | {"text_tower": "transformer", "n_steps": 60, "learning_rate": 2e-3}).fit(PIXELS, sides)
+    texts = ["a red thing left of a blue thing", "a blue thing left of a red thing"]
+    loaded = CLIP.load(model.save(tmp_path / "run"))
+    assert loaded.towers_.text.reader is not None and loaded.identity == model.identity
+    assert np.array_equal(loaded.transform_text(texts), model.transform_text(texts))
+    assert np.linalg.norm(model.transform_text(["", "zzz"]), axis=1) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(24, 24, 1), (40, 17, 3), (8, 8, 3), (1, 1, 3)])
+def test_grey_and_coloured_pictures_of_all_sizes_are_learned_from(shape):
+    dark, light = (np.full((20, *shape), level, np.uint8) for level in (20, 220))
+    pixel_NHWC = np.concatenate([dark, light]) + np.random.default_rng(0).integers(0, 20, (40, *shape), np.uint8)
+    model = CLIP(**SMALL | {"n_steps": 5}).fit(pixel_NHWC, ["a dark day"] * 20 + ["a light night"] * 20)
+    assert model.channels == shape[2]
+    assert model.classify(pixel_NHWC[[0, -1]], ["dark", "light"]).argmax(1).tolist() == [0, 1]
+    other = np.repeat(pixel_NHWC[:2], 3, 3) if shape[2] == 1 else pixel_NHWC[:2, ..., :1]
+    assert model.transform(other).shape == (2, 32)
+
+
+@pytest.mark.parametrize(
+    ("n", "captions"),
+    [
+        (2, ["one", "two"]), (2, [["one", "uno"], ["two"]]), (3, ["a", "b", None]), (12, [f"number {i}" for i in range(12)]),
+        (12, ["cat", "dog", "cat"] * 4), (12, ["猫", "犬", "😀"] * 4), (4, ["...", "!", "?", "-"]),
+    ],
+)  # fmt: skip
+def test_tiny_sets_are_learned_from(n, captions, tmp_path):
+    model = CLIP(**SMALL | {"n_steps": 4, "describes": True}).fit(PIXELS[:n], captions)
+    assert np.isfinite(model.transform(PIXELS[:n])).all() and np.isfinite(model.transform_text(["one", "x"])).all()
+    assert len(model.search(PIXELS[:n], ["one"], k=3)) == 1
+    assert all(np.isfinite(measure.value) for measure in model.evaluate(PIXELS[:n], captions))
+    loaded = CLIP.load(model.save(tmp_path / "run"))
+    assert loaded.identity == model.identity and loaded.describe(PIXELS[:1]) == model.describe(PIXELS[:1])
+
+
+def test_a_training_that_is_stopped_at_once_leaves_a_model():
+    training = CLIP(**SMALL)
+    steps = training.train(PIXELS, CAPTIONS)
+    next(steps)
+    steps.close()
+    told = {measure.name: measure.value for measure in training.evaluate(NEW_PIXELS, NEW_CAPTIONS)}
+    assert told["words find pictures, recall@1"] > 0.9 and training.n_iter_ >= 1
+
+
+# ---- what is refused -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"text_tower": "lstm"}, "text_tower is 'lstm'. Allowed: auto, bag, transformer"), ({"embed_dim": 1}, "embed_dim is 1"),
+        ({"dim": 0}, "dim is 0; it must be at least 2"), ({"n_steps": 0}, "n_steps is 0"), ({"seed": -1}, "seed is -1"),
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_be_used_are_refused(settings, message):
+    with pytest.raises(SettingError, match=message):
+        CLIP(**SMALL | settings).fit(PIXELS[:4], CAPTIONS[:4])
+
+
+@pytest.mark.parametrize(
+    ("captions", "message"),
+    [
+        (["a ball"] * 4, "1 different captions of 4 pictures; at least two of both are needed"),
+        ([["a ball", "a hat"], None, None, None], "2 different captions of 1 pictures"),
+        ([None] * 4, "0 different captions"), (["a ball"], "1 captions were given for 4 pictures"),
+    ],
+)  # fmt: skip
+def test_pairs_that_teach_nothing_are_refused(captions, message):
+    with pytest.raises(DataError, match=message):
+        CLIP(**SMALL).fit(PIXELS[:4], captions)
+
+
+def test_questions_that_make_no_sense_are_refused_with_the_remedy(model):
+    with pytest.raises(SettingError, match="at least two different ones are needed. Give some, as cat,dog"):
+        model.classify(NEW_PIXELS[:1], ["red"])
+    with pytest.raises(SettingError, match="each needs {} where the label goes"):
+        model.classify(NEW_PIXELS[:1], ["red", "blue"], ["a photo"])
+    with pytest.raises(SettingError, match="did not learn to describe. Train one without --describes False"):
+        model.describe(NEW_PIXELS[:1])
+    with pytest.raises(Exception, match="not fitted yet"):
+        CLIP().transform(PIXELS[:1])
