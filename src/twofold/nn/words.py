@@ -42,10 +42,13 @@ def _words(text: str) -> list[str]:
 
 def _pieces(words: Sequence[str]) -> list[str]:
     """Words, then what they are built of; a word is told from a run of letters by its edges."""
-    edged = [f"<{word}>" for word in words]
-    runs = [word[i : i + n] for word in edged for n in RUNS if n < len(word) for i in range(len(word) - n + 1)]
     pairs = [f"{one} {two}" for one, two in zip(words, words[1:], strict=False)]
-    return [*edged, *pairs, *runs]
+    return [*(f"<{word}>" for word in words), *pairs, *(run for word in words for run in _runs(word))]
+
+
+def _runs(word: str) -> list[str]:
+    edged = f"<{word}>"
+    return [edged[i : i + n] for n in RUNS if n < len(edged) for i in range(len(edged) - n + 1)]
 
 
 class Pieces:
@@ -96,6 +99,21 @@ class Pieces:
         found = scipy.sparse.csr_matrix((self.weight_V[piece_K], (text_K, piece_K)), shape=shape)
         length_M = np.sqrt(np.asarray(found.multiply(found).sum(1))).ravel()
         return scipy.sparse.diags(1 / np.maximum(length_M, 1e-9)) @ found
+
+    def known_share(self, texts: Iterable[str]) -> np.ndarray:
+        """How much of each text is known, 0 to 1 (M,): of its words by weight, of an unknown word as many of its runs."""
+        return np.array([self._known_share(_words(text)) for text in texts], np.float32)
+
+    def _known_share(self, words: Sequence[str]) -> float:
+        known, total = 0.0, 1e-9
+        for word in words:
+            number = self.number.get(f"<{word}>")
+            # an unknown word counts as much as the rarest
+            weight = float(self.weight_V.max(initial=0) if number is None else self.weight_V[number - 1])
+            runs = _runs(word)
+            share = 1.0 if number else sum(run in self.number for run in runs) / max(1, len(runs))
+            known, total = known + weight * share, total + weight
+        return known / total
 
     def unknown(self, text: str) -> list[str]:
         """Words that no caption had; what they are built of may be known."""
