@@ -205,7 +205,12 @@ def _speed_of_peer(pairs: Pairs, precision: torch.dtype, *, batch: int = 256, se
 
 
 def zero_shot(_: float) -> Iterator[dict]:
-    """The groups of emoji as labels; of the words of some of them a few captions know."""
+    """The 12 groups of emoji as labels.
+
+    Their words are rare in what was learned: food is said of 36 of 92, people of 29 of 1,285, travel of 17 of 125, drink
+    of 11, emotion of 12, body of 10, animals of 5, nature of 4, flags and symbols of 1; objects, activities, smileys,
+    component, extras of none.
+    """
     groups, pictures = np.array(names_of(OPENMOJI, "test", "group")), open_pictures(OPENMOJI, split="test")
     every = sorted({*names_of(OPENMOJI, "train", "group"), *groups.tolist()})
     labels = [group.replace("-", " ") for group in every]

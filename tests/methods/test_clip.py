@@ -202,7 +202,10 @@ def test_signs_are_found_by_their_names(of_signs, signs):
     asked = np.random.default_rng(0).permutation(len(names))[:60]
     found = of_signs.search(signs, [names[i] for i in asked], k=10)
     assert np.mean([i in {hit.index for hit in hits} for i, hits in zip(asked, found, strict=True)]) > 0.6
-    assert names[of_signs.search(signs, "black chess king", k=1)[0][0].index] == "black chess king"
+    chess = [name for name in names if "chess" in name]
+    first = [names[hits[0].index] for hits in of_signs.search(signs, chess, k=1)]
+    assert len(chess) == 6 and np.mean([own == name for own, name in zip(first, chess, strict=True)]) > 0.6
+    assert all("chess" in own for own in first)
 
 
 @pytest.mark.xfail(reason="texts of which next to nothing is known score as high as others", strict=True)
@@ -298,7 +301,7 @@ def test_grey_and_coloured_pictures_of_all_sizes_are_learned_from(shape):
     [
         (2, ["one", "two"]), (2, [["one", "uno"], ["two"]]), (3, ["a", "b", None]), (12, ["cat", "dog", "cat"] * 4),
         (12, [f"number {i}" for i in range(12)]), (12, ["猫", "犬", "😀"] * 4),
-        pytest.param(4, ["😀", "🚀", "🐈", "..."], marks=pytest.mark.xfail(reason="no words to write with", strict=True)),
+        pytest.param(4, [".", "!", "?", "-"], marks=pytest.mark.xfail(reason="no words to write with", strict=True)),
     ],
 )  # fmt: skip
 def test_tiny_sets_are_learned_from(n, captions, tmp_path):
@@ -326,7 +329,9 @@ def test_a_training_that_is_stopped_at_once_leaves_a_model():
     ("settings", "message"),
     [
         ({"text_tower": "lstm"}, "text_tower is 'lstm'. Allowed: auto, bag, transformer"),
-        ({"embed_dim": 1}, "embed_dim is 1"), ({"dim": 0}, "dim is 0; it must be at least 2"), ({"n_steps": 0}, "n_steps is 0"), ({"seed": -1}, "seed is -1"),
+        ({"embed_dim": 1}, "embed_dim is 1"), ({"dim": 0}, "dim is 0; it must be at least 2"),
+        ({"n_steps": 0}, "n_steps is 0"),
+        ({"seed": -1}, "seed is -1"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_used_are_refused(settings, message):

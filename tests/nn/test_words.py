@@ -105,16 +105,15 @@ def test_long_texts_are_cut():
 
 def test_unknown_words_are_told_and_how_much_of_a_text_is_known():
     assert PIECES.unknown("a red tractor, redder") == ["tractor", "redder"]
-    share = dict(
-        zip(told := ["red lake", "red xqz", "xqz", "", "redder", "a xqz", "犬"], PIECES.known_share(told), strict=True)
-    )
+    texts = ["red lake", "red xqz", "xqz", "", "redder", "over xqz", "犬"]
+    share = dict(zip(texts, PIECES.known_share(texts), strict=True))
     weight = dict(zip(PIECES.names, PIECES.weight_V, strict=True))
     assert share["red lake"] == pytest.approx(1) and share["xqz"] == share[""] == share["犬"] == 0
     assert share["red xqz"] == pytest.approx(weight["<red>"] / (weight["<red>"] + PIECES.weight_V.max()))
     # of the runs of <redder> that are known: <re, red, <red
     known = [run for n in (3, 4, 5) for i in range(9 - n) if (run := "<redder>"[i : i + n]) in PIECES.number]
     assert share["redder"] == pytest.approx(len(known) / 15) and 0 < share["redder"] < 0.5
-    assert share["a xqz"] < share["red xqz"]
+    assert share["red xqz"] < share["over xqz"] == pytest.approx(0.5)
 
 
 # ---- the tower -----------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ class Relevance:
     Examples
     --------
     >>> relevance = Relevance.unlearned()
-    >>> score_QN = np.array([[0.1] * 50 + [0.9], [0.1] * 50 + [0.11]])
+    >>> score_QN = np.stack([np.append(np.linspace(0, 0.1, 50), 0.9), np.linspace(0, 0.1, 51)])
     >>> (score_QN >= relevance.least_scores(score_QN)[:, None]).sum(1).tolist()
     [1, 0]
     """

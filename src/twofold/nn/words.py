@@ -101,7 +101,7 @@ class Pieces:
         return scipy.sparse.diags(1 / np.maximum(length_M, 1e-9)) @ found
 
     def known_share(self, texts: Iterable[str]) -> np.ndarray:
-        """How much of each text is known, 0 to 1 (M,): of its words by weight, of an unknown word as many of its runs."""
+        """How much of each text is known, 0 to 1 (M,): its words by their weight, an unknown word by its runs."""
         return np.array([self._known_share(_words(text)) for text in texts], np.float32)
 
     def _known_share(self, words: Sequence[str]) -> float:
