@@ -31,14 +31,14 @@ def relevance():
 def test_what_is_absent_is_answered_by_nothing_as_often_as_intended_in_indexes_of_all_sizes(relevance, N):
     score_QN, _ = drawn(1, 150, N, n_right=0)
     caught = np.mean(~fits(relevance, score_QN).any(1))
-    assert ABSENT_CAUGHT - 0.08 < caught  # measured .84, .86, .93, .95
+    assert ABSENT_CAUGHT - 0.08 < caught  # measured .79, .77, .88, .94
     assert caught < 0.99
 
 
 @pytest.mark.parametrize(("N", "least"), [(100, 0.9), (1000, 0.85), (20_000, 0.6)])
 def test_what_is_there_is_still_found(relevance, N, least):
     score_QN, is_right_QN = drawn(2, 150, N)
-    # measured .97, .93, .67: among more pictures the same score is less
+    # measured .98, .93, .74: among more pictures the same score is less
     assert np.mean((fits(relevance, score_QN) & is_right_QN).any(1)) > least
 
 

@@ -10,7 +10,7 @@ The towers are in towers.py and locked.py, their start in start.py, how they ans
 describer.py, the pairs as arrays in lesson.py.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
@@ -32,10 +32,11 @@ from twofold.measure.report import Measure
 from twofold.measure.retrieval import retrieval_measures
 from twofold.methods.clip.describer import Describer
 from twofold.methods.clip.fitted import FittedTowers, judge
+from twofold.methods.clip.keeping import judged, keep_best
 from twofold.methods.clip.lesson import Lesson
 from twofold.methods.clip.locked import PLAIN, Locked, borrowed_towers, untaught
 from twofold.methods.clip.start import align
-from twofold.methods.clip.towers import BorrowedText, PairedTowers, TextTower
+from twofold.methods.clip.towers import BorrowedText, PairedTowers, TextTower, UnlockedTowers
 from twofold.nn.picture_tower import PictureHead, PictureTower
 from twofold.nn.ridge import softmax
 from twofold.nn.words import Pieces
@@ -44,7 +45,7 @@ __all__ = ["CLIP", "Hit"]
 
 TEXT_TOWERS = ("auto", "bag", "transformer")
 MANY_PAIRS = 50_000  # from which on the order of words is read
-SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the way from the start to the end of training
+MOST_UNLOCKED = 64  # pairs per update where the tower itself is tuned
 TOWERS_SHARE = 0.6  # of the steps and minutes that were asked for
 
 
@@ -92,6 +93,8 @@ class CLIP(Estimator):
     """Width of the shared space: wider tells finer, and makes an index larger."""
     dim: int = 512
     """Width of what bends the way into the shared space: wider can learn more, and more by heart."""
+    unlock: int = 0
+    """How many of the last layers of a borrowed tower are tuned too: more adapt better, and take much longer."""
     describes: bool = True
     """Whether to learn to write captions too; without it training is shorter."""
     batch_size: int = field(default=512, kw_only=True)
@@ -116,7 +119,7 @@ class CLIP(Estimator):
         lesson = Lesson.of(pairs, reads_words=reads_words, seed=self.seed)
         with threads(self.n_threads or torch.get_num_threads()):
             learner, locked, lesson = self._learner(pairs.pictures, lesson)
-            self.start_ = align(learner, lesson, self.seed) if locked.text is None else _judged(learner, lesson)
+            self.start_ = align(learner, lesson, self.seed) if locked.text is None else judged(learner, lesson)
         start = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
         plan, place = self._plan_towers(lesson), None if folder is None else Path(folder)
         training = train(learner, lesson.arrays(False), plan, held_out=lesson.held_out(), folder=place)
@@ -124,16 +127,47 @@ class CLIP(Estimator):
             yield from training
         finally:
             training.close()  # type: ignore[attr-defined]
-            self._keep_best(learner, start, lesson)
+            self.share_, self.trained_ = keep_best(learner, start, lesson)
             self._finish(learner, locked, pairs, lesson)
             self.n_iter_ = learner.n_updates
+        if self.unlock:
+            learner = yield from self._unlock(learner, locked, pairs, lesson, place)
         if self.describes:
             yield from self._learn_to_describe(learner, pairs, lesson, place)
+
+    def _unlock(
+        self, taught: PairedTowers, locked: Locked, pairs: Pairs, lesson: Lesson, folder: Path | None
+    ) -> Generator[Progress, None, PairedTowers]:
+        """Tune the borrowed tower's last layers too; of that way as well only the share is kept that helps."""
+        pixel_NSSC = pairs.pictures.resized(locked.size, channels=locked.channels)
+        if locked.text is not None:
+            lesson = lesson.by_tokens(locked.text.tokens(lesson.texts))
+        learner = UnlockedTowers(taught, locked.bodies, pixel_NSSC, self.unlock).to(choose_device(self.device))
+        start = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
+        n_before, seconds = taught.n_updates, taught.seconds
+        plan = replace(self._plan_towers(lesson), batch_size=min(self.batch_size, MOST_UNLOCKED), patience=4)
+        place = None if folder is None else folder / "unlocked"
+        training = train(learner, lesson.arrays(False), plan, held_out=lesson.held_out(), folder=place)
+        try:
+            with closing(training) as steps:  # type: ignore[type-var]
+                for own in steps:
+                    total = None if own.n_steps is None else n_before + own.n_steps
+                    yield replace(own, step=n_before + own.step, n_steps=total, seconds=seconds + own.seconds)
+        finally:
+            self.start_ = self.trained_
+            self.share_, self.trained_ = keep_best(learner, start, lesson)
+            learner.bodies.requires_grad_(False)
+            with torch.no_grad():
+                learner.feature_NR = learner.head.reduced(torch.from_numpy(learner.bodies.of_pixels(pixel_NSSC)))
+            learner.n_updates += n_before
+            self._finish(learner, locked, pairs, lesson)
+            self.n_iter_ = learner.n_updates
+        return learner
 
     def _plan_towers(self, lesson: Lesson) -> Plan:
         """Most of the steps and minutes; the rest is for learning to describe."""
         n_captions = int((~lesson.is_held_M).sum())
-        share = TOWERS_SHARE if self.describes else 1.0
+        share = (TOWERS_SHARE if self.describes else 1.0) / (2 if self.unlock else 1)
         n_steps = int(np.clip(60 * n_captions / self.batch_size, 200, 20_000))
         plan = self._plan(n_steps, interval=max(5, (self.n_steps or n_steps) // 30), patience=8)
         return replace(
@@ -170,6 +204,11 @@ class CLIP(Estimator):
         self._check_settings()
         if self.text_tower not in TEXT_TOWERS:
             raise SettingError(f"text_tower is {self.text_tower!r}. Allowed: {', '.join(TEXT_TOWERS)}.")
+        if self.unlock < 0 or (self.unlock and self.image_tower == PLAIN):
+            raise SettingError(
+                f"unlock is {self.unlock} with image_tower {self.image_tower!r}; it must be 0 or more, and the plain "
+                "tower has no layers to tune. Leave it out, or borrow a tower."
+            )
         for name in ("embed_dim", "dim"):
             if getattr(self, name) < 2:
                 raise SettingError(
@@ -186,20 +225,6 @@ class CLIP(Estimator):
         learner.feature_NR = learner.feature_NR.to(device)
         locked.bodies.cpu()
         return learner.to(device), locked, lesson if locked.text is None else lesson.by_number()
-
-    def _keep_best(self, learner: PairedTowers, start: dict[str, Tensor], lesson: Lesson) -> None:
-        """Of all weights between the start and the end those that do best on pictures held out.
-
-        Wortsman et al. 2022 (robust fine-tuning), https://arxiv.org/abs/2109.01903
-        """
-        end = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
-        judged: dict[float, float | None] = {}
-        for share in SHARES if lesson.is_held_M.any() else SHARES[:1]:
-            learner.load_state_dict(_between(start, end, share))
-            judged[share] = _judged(learner, lesson)
-        self.share_ = min(judged, key=lambda share: (judged[share] or 0.0, -share))
-        self.trained_ = judged[self.share_]
-        learner.load_state_dict(_between(start, end, self.share_))
 
     def _finish(self, learner: PairedTowers, locked: Locked, pairs: Pairs, lesson: Lesson) -> None:
         learner.cpu()
@@ -220,7 +245,8 @@ class CLIP(Estimator):
     def _adopt(self, locked: Locked, head: PictureHead, text: TextTower | BorrowedText, pieces: Pieces) -> None:
         if isinstance(text, BorrowedText):
             text.known_UE = None
-        tower = PictureTower(locked.bodies, head).eval().requires_grad_(False)
+        # one layout after fit and after load, since another one rounds otherwise
+        tower = PictureTower(locked.bodies, head).eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.borrowed_, self.image_size_, self.channels_ = locked.about, locked.size, locked.channels
         self.towers_ = FittedTowers(tower, text.eval().requires_grad_(False), pieces, locked.size, locked.channels)
 
@@ -365,14 +391,3 @@ class CLIP(Estimator):
         self.relevance_ = Relevance(*relevance)
         own = {n.removeprefix("describer."): t for n, t in tensors.items() if n.startswith("describer.")}
         self.describer_ = Describer.from_tensors(own) if own else None
-
-
-def _judged(learner: PairedTowers, lesson: Lesson) -> float | None:
-    """By pictures that were held out: 1 - mean of 1 / place (None where there are none)."""
-    held_out = lesson.held_out()
-    return None if held_out is None else learner.eval().evaluate(*held_out)["held_out"]
-
-
-def _between(start: dict[str, Tensor], end: dict[str, Tensor], share: float) -> dict[str, Tensor]:
-    return {name: torch.lerp(start[name], end[name], share) if 0 < share < 1 else (start, end)[share == 1][name]
-            for name in end}  # fmt: skip

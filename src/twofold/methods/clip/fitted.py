@@ -117,6 +117,7 @@ class FittedTowers:
             for part in ("tower.", "text.")
         )
         tower = PictureTower.with_weights(of_tower, {"borrowed": borrowed}).requires_grad_(False)
+        tower = tower.to(memory_format=torch.channels_last)
         names = tensors["pieces"].numpy().tobytes().decode().split("\n") if "pieces" in tensors else []
         pieces = Pieces(names, tensors["piece_weights"].numpy() if names else np.zeros(0))
         if len(names) != len(pieces.weight_V):

@@ -64,6 +64,10 @@ class Lesson:
         """Those held out as tensors; None where there are none."""
         return tuple(map(torch.from_numpy, self.arrays(True))) if self.is_held_M.any() else None
 
+    def by_tokens(self, token_UL: np.ndarray) -> "Lesson":
+        """The same, with the tokens of a borrowed tower for pieces."""
+        return replace(self, piece_ML=token_UL[self.text_M].astype(np.int32))
+
 
 def _held_out(numbers_N: np.ndarray, seed: int) -> np.ndarray:
     """A tenth of the pictures, 500 at most; none of fewer than 40."""

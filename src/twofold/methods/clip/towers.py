@@ -17,12 +17,14 @@ from torch.nn import functional
 from twofold.core.learner import Learner
 from twofold.measure.retrieval import Ranks
 from twofold.nn.openclip import OpenClipText
-from twofold.nn.picture_tower import PictureHead
+from twofold.nn.picture_tower import Bodies, PictureHead
+from twofold.nn.pixels import from_pixels
 from twofold.nn.words import BagTower, WordReader
 
-__all__ = ["BorrowedText", "PairedTowers", "TextTower", "pairwise_loss", "right_pairs"]
+__all__ = ["BorrowedText", "PairedTowers", "TextTower", "UnlockedTowers", "pairwise_loss", "right_pairs"]
 
 SCALE_INIT, SHIFT_INIT = math.log(10.0), -6.0  # as the sigmoid loss's paper, for thousands of pairs that do not fit
+AT_ONCE = 32
 LEFT_OUT = 0.2  # of a picture's features, and of a caption's pieces, in training
 
 
@@ -126,7 +128,7 @@ class PairedTowers(Learner):
 
     def loss(self, picture_B: Tensor, text_B: Tensor, piece_BL: Tensor, word_BT: Tensor) -> dict[str, Tensor]:
         """The pairwise loss; `text` numbers the captions, the same words by the same number."""
-        feature_BR, kept_BL = self.feature_NR[picture_B], None
+        feature_BR, kept_BL = self.seen(picture_B), None
         if self.training:
             is_kept_BR = self.uniform(len(feature_BR), feature_BR.shape[1]) > LEFT_OUT
             feature_BR = feature_BR * is_kept_BR / (1 - LEFT_OUT)
@@ -135,6 +137,10 @@ class PairedTowers(Learner):
         caption_AE = self.whole_batch(self.text(piece_BL, word_BT, kept_BL))
         score_BA = picture_BE @ caption_AE.T * self.scale.exp() + self.shift
         return {"pairwise": pairwise_loss(score_BA, self._pairs(picture_B, text_B))}
+
+    def seen(self, picture_B: Tensor) -> Tensor:
+        """What the picture tower sees of these, (B, R)."""
+        return self.feature_NR[picture_B]
 
     def _pairs(self, picture_B: Tensor, text_B: Tensor) -> Tensor:
         """(B, A): the same picture, or the same caption."""
@@ -147,11 +153,64 @@ class PairedTowers(Learner):
         """How far captions and pictures are from finding each other at once: 1 - mean of 1 / place, both ways."""
         text_ME = self.text(piece_ML, word_MT)
         numbers_N, row_M = picture_M.unique(return_inverse=True)
-        picture_NE = functional.normalize(self.head(self.feature_NR[numbers_N]), dim=1)
+        picture_NE = functional.normalize(self.head(self.seen(numbers_N)), dim=1)
         score_MN = (text_ME @ picture_NE.T).float().cpu().numpy()
         is_right_MN = right_pairs(row_M.cpu().numpy(), text_M.cpu().numpy(), len(numbers_N))
         found = [Ranks(score_MN, is_right_MN), Ranks(score_MN.T, is_right_MN.T)]
         return {"held_out": 1 - float(np.mean([ranks.mean_reciprocal for ranks in found]))}
+
+
+class UnlockedTowers(PairedTowers):
+    """The same with the last layers of a borrowed tower tuned too, far more slowly than the heads.
+
+    Kumar et al. 2022 (first the head, then the rest), https://arxiv.org/abs/2202.10054
+
+    Parameters
+    ----------
+    taught : the towers with their heads taught.
+    bodies, pixel_NSSC : what looks at the pictures, and these.
+    n_layers : how many of the last layers of a borrowed body are tuned, and of a borrowed text tower.
+    """
+
+    def __init__(self, taught: PairedTowers, bodies: Bodies, pixel_NSSC: np.ndarray, n_layers: int):
+        super().__init__(taught.head, taught.text, taught.feature_NR)
+        self.load_state_dict(taught.state_dict())
+        self.bodies, self.pixel_NSSC = bodies, pixel_NSSC
+        self.learning_rate = taught.learning_rate / 10
+        if isinstance(self.text, BorrowedText):
+            self.text.known_UE = None
+        borrowed = [self.bodies.bodies[0], *([self.text.encoder] if isinstance(self.text, BorrowedText) else [])]
+        for tower in borrowed:
+            for layer in tower.layers[-n_layers:]:
+                layer.requires_grad_(True)
+
+    def configure(self) -> dict[str, torch.optim.Optimizer]:
+        """A third of the heads' rate for what was taught elsewhere."""
+        own = {id(p) for part in (self.head, self.text) for name, p in part.named_parameters() if "encoder" not in name}
+        weights = [p for p in self.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in weights if id(p) in own or p.ndim == 0], "lr": self.learning_rate},
+            {"params": [p for p in weights if id(p) not in own and p.ndim > 0], "lr": self.learning_rate / 3},
+        ]
+        # eps: vanishing gradients must not follow rounding
+        return {"weights": torch.optim.AdamW(groups, betas=(0.9, 0.99), eps=1e-6, weight_decay=1e-4, fused=True)}
+
+    def train(self, mode: bool = True) -> "UnlockedTowers":
+        """The bodies stay as they answer: statistics of batches are not learned anew."""
+        super().train(mode)
+        self.bodies.eval()
+        if isinstance(self.text, BorrowedText):
+            self.text.encoder.eval()
+        return self
+
+    def seen(self, picture_B: Tensor) -> Tensor:
+        """Looked at anew each time."""
+        parts = []
+        for some_B in picture_B.split(AT_ONCE):
+            pixels = torch.from_numpy(np.asarray(self.pixel_NSSC[some_B.cpu().numpy()]))
+            picture_BCSS = from_pixels(pixels.to(picture_B.device)).contiguous(memory_format=torch.channels_last)
+            parts.append(self.head.reduced(self.bodies(picture_BCSS)))
+        return torch.cat(parts)
 
 
 def right_pairs(row_M: np.ndarray, text_M: np.ndarray, N: int) -> np.ndarray:
