@@ -252,6 +252,9 @@ def test_lines_that_are_no_json_are_refused(folder):
     (folder / "l.jsonl").write_text('{"path": "0.png", \n')
     with pytest.raises(DataError, match="is not one JSON object a line"):
         open_pairs(folder / "l.jsonl")
+    for name in ("gone.jsonl", "gone.csv"):
+        with pytest.raises(DataError, match=rf"{name} does not exist"):
+            open_pairs(folder / name)
 
 
 # ---- captions that are given ---------------------------------------------------------------------

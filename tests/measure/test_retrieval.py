@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from twofold.data.pairs import open_pairs
+from twofold.errors import DataError
 from twofold.measure.retrieval import Ranks, chance_of, retrieval_measures
 
 
@@ -119,3 +120,8 @@ def test_the_measures_stand_beside_chance_and_other_scores_with_an_interval():
         assert dict(measure.baselines) == {"chance": chance_of(is_right_QN, k), "constant": other.recall(k)}
     assert [measure.is_higher_better for measure in told] == [True, True, True, False, True]
     assert told == retrieval_measures(score_QN, is_right_QN, "words", beside=[("constant", other)])
+
+
+def test_no_queries_are_refused():
+    with pytest.raises(DataError, match="words: there is nothing to search for. Give pictures with captions"):
+        retrieval_measures(np.empty((0, 3)), np.empty((0, 3), bool), "words")

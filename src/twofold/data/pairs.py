@@ -321,7 +321,10 @@ def _read_list(path: Path) -> pa.Table:
     if not path.name.lower().endswith(".jsonl"):
         return read_table(path)
     try:
-        return read_table(pyarrow.json.read_json(path), name=path.name)
+        with open_regular(path) as file:
+            return read_table(pyarrow.json.read_json(file), name=path.name)
+    except DataError as error:
+        raise DataError(f"{shown(str(path))} {error}") from error
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{shown(str(path))} is not one JSON object a line ({reason}). Write it anew.") from error

@@ -81,7 +81,8 @@ class Relevance:
         mean_Q, spread_Q = score_QN.mean(1), np.maximum(score_QN.std(1), TINY)
         # w s + v (s - mean) / spread + u log N = least, solved for s
         needed_Q = self.least - self.of_number * np.log(N) + self.of_distance * mean_Q / spread_Q
-        return needed_Q / (self.of_score + self.of_distance / spread_Q)
+        # what points away from the query never fits, however few pictures there are
+        return np.maximum(needed_Q / (self.of_score + self.of_distance / spread_Q), 0.0)
 
 
 def _trials(

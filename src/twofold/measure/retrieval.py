@@ -8,6 +8,7 @@ from itertools import islice
 
 import numpy as np
 
+from twofold.errors import DataError
 from twofold.measure.report import Measure, bootstrap_interval
 
 __all__ = ["Ranks", "chance_of", "retrieval_measures"]
@@ -91,7 +92,14 @@ def retrieval_measures(
     Parameters
     ----------
     way : what finds what, such as "words find pictures".
+
+    Raises
+    ------
+    DataError
+        When there are no queries.
     """
+    if not len(score_QN):
+        raise DataError(f"{way}: there is nothing to search for. Give pictures with captions.")
     ranks, found = Ranks(score_QN, is_right_QN), []
     for k in CUTS:
         hit_Q = (ranks.first_Q <= k).astype(float)

@@ -1,4 +1,4 @@
-"""What is searched for, as one unit vector: words and pictures added, and others taken away.
+"""What is searched for, as one vector: words and pictures added, and others taken away.
 
 Dimension key: E width of the shared space.
 """
@@ -16,13 +16,14 @@ from twofold.errors import DataError, SettingError
 __all__ = ["Weighted", "ask"]
 
 Weighted = str | tuple[str, float]
+LEAST_TRUST = 1e-3  # the nearest can still be told
 
 
 def ask(
     towers: Towers, text: str | None, *, like: Sequence[Any] = (), plus: Sequence[Weighted] = (),
     minus: Sequence[Weighted] = (),
 ) -> np.ndarray:  # fmt: skip
-    """The unit vector (E,): the sum of all that is wanted less what is not.
+    """The vector (E,): the sum of all that is wanted less what is not; as long as its words are known, 1 at most.
 
     Raises
     ------
@@ -43,7 +44,16 @@ def ask(
     length = float(np.linalg.norm(query_E))
     if not length > 1e-6:
         raise SettingError("what is wanted and what is not wanted are the same. Leave one of them out.")
-    return (query_E / length).astype(np.float32)
+    return (query_E / length * _trust(towers, weighted)).astype(np.float32)
+
+
+def _trust(towers: Towers, weighted: Sequence[tuple[str, float]]) -> float:
+    """How much of what is said the towers know, in 0..1: a guess must not be taken for a fit."""
+    if not weighted or not hasattr(towers, "known_share"):
+        return 1.0
+    share_Q = np.asarray(towers.known_share([words for words, _ in weighted]), np.float64)
+    share = float(np.average(share_Q, weights=[abs(weight) for _, weight in weighted]))
+    return max(share, LEAST_TRUST)
 
 
 def _weighted(part: Weighted) -> tuple[str, float]:

@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,11 +27,12 @@ from twofold.core.loop import Plan, Progress, train
 from twofold.data.pairs import Pairs, open_pairs
 from twofold.data.pictures import Pictures, open_pictures
 from twofold.errors import SettingError
+from twofold.measure.captions import split_words
 from twofold.measure.relevance import Relevance
 from twofold.measure.report import Measure
 from twofold.measure.retrieval import retrieval_measures
 from twofold.methods.clip.describer import Describer
-from twofold.methods.clip.fitted import FittedTowers, judge
+from twofold.methods.clip.fitted import FittedTowers, Hit, judge
 from twofold.methods.clip.keeping import judged, keep_best
 from twofold.methods.clip.lesson import Lesson
 from twofold.methods.clip.locked import PLAIN, Locked, borrowed_towers, untaught
@@ -45,17 +46,9 @@ __all__ = ["CLIP", "Hit"]
 
 TEXT_TOWERS = ("auto", "bag", "transformer")
 MANY_PAIRS = 50_000  # from which on the order of words is read
+SMALLEST = 8  # side of a picture
 MOST_UNLOCKED = 64  # pairs per update where the tower itself is tuned
 TOWERS_SHARE = 0.6  # of the steps and minutes that were asked for
-
-
-class Hit(NamedTuple):
-    """A picture that was found."""
-
-    index: int
-    """Its number among those searched."""
-    score: float
-    """Cosine in the shared space."""
 
 
 @dataclass(eq=False, repr=False)
@@ -132,7 +125,7 @@ class CLIP(Estimator):
             self.n_iter_ = learner.n_updates
         if self.unlock:
             learner = yield from self._unlock(learner, locked, pairs, lesson, place)
-        if self.describes:
+        if self.describer_ is not None:
             yield from self._learn_to_describe(learner, pairs, lesson, place)
 
     def _unlock(
@@ -204,6 +197,8 @@ class CLIP(Estimator):
         self._check_settings()
         if self.text_tower not in TEXT_TOWERS:
             raise SettingError(f"text_tower is {self.text_tower!r}. Allowed: {', '.join(TEXT_TOWERS)}.")
+        if self.image_size is not None and self.image_size < SMALLEST:
+            raise SettingError(f"image_size is {self.image_size}; it must be at least {SMALLEST}. Give a larger one.")
         if self.unlock < 0 or (self.unlock and self.image_tower == PLAIN):
             raise SettingError(
                 f"unlock is {self.unlock} with image_tower {self.image_tower!r}; it must be 0 or more, and the plain "
@@ -237,8 +232,8 @@ class CLIP(Estimator):
                 "share of the training that is kept": self.share_,
             }  # fmt: skip
         self.describer_ = None
-        if self.describes:
-            learnt = np.unique(lesson.arrays(False)[0])
+        learnt = np.unique(lesson.arrays(False)[0])
+        if self.describes and any(split_words(caption) for i in learnt for caption in pairs.captions[i]):
             feature_NR = learner.feature_NR.cpu().numpy()[learnt]
             self.describer_ = Describer(feature_NR, [pairs.captions[i] for i in learnt], seed=self.seed)
 
@@ -298,6 +293,11 @@ class CLIP(Estimator):
         check_is_fitted(self, "towers_")
         return self.towers_.unknown(text)
 
+    def known_share(self, texts: Sequence[str]) -> np.ndarray:
+        """How much of each text is known, (M,) in 0..1: a search counts its scores so far only."""
+        check_is_fitted(self, "towers_")
+        return self.towers_.known_share(texts)
+
     def least_scores(self, score_QN: np.ndarray) -> np.ndarray:
         """What a picture must score to fit each query (Q), told from all scores of that query."""
         check_is_fitted(self, "towers_")
@@ -308,7 +308,10 @@ class CLIP(Estimator):
 
         For more pictures than memory holds, or for asking again: `twofold.core.gallery.Gallery`.
         """
-        score_QN = self.transform_text(texts) @ self.transform(X).T
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        if k < 1:
+            raise SettingError(f"k is {k}; it must be at least 1. Give 10, or leave it out.")
+        score_QN = (self.transform_text(texts) @ self.transform(X).T) * self.known_share(texts)[:, None]
         least_Q = self.least_scores(score_QN)
         best_QK = np.argsort(-score_QN, 1, kind="stable")[:, :k]
         return [
@@ -324,7 +327,7 @@ class CLIP(Estimator):
         templates : each label is put in place of {} in all of these, and their directions are averaged.
         """
         check_is_fitted(self, "towers_")
-        labels = list(labels)
+        labels = [labels] if isinstance(labels, str) else list(labels)
         if len(labels) < 2 or len(set(labels)) < len(labels):
             raise SettingError(f"labels are {labels}; at least two different ones are needed. Give some, as cat,dog.")
         if not templates or any("{}" not in template for template in templates):

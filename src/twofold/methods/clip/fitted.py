@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from twofold.nn.pixels import from_pixels
 from twofold.nn.ridge import best_temperature
 from twofold.nn.words import Pieces
 
-__all__ = ["FittedTowers", "judge"]
+__all__ = ["FittedTowers", "Hit", "judge"]
 
 AT_ONCE = 32
 N_PLACES = 8  # covered, along each side of a picture
@@ -33,6 +33,15 @@ MOST_JUDGED = 500  # pictures
 RELATED = 0.2  # cosine of the words of two captions from which on they speak of related things
 COMMON = 0.3  # share of the pictures
 N_CHOICES = 10  # labels of a task by which probabilities are calibrated
+
+
+class Hit(NamedTuple):
+    """A picture that was found."""
+
+    index: int
+    """Its number among those searched."""
+    score: float
+    """Cosine in the shared space."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,10 @@ class FittedTowers:
         else:
             arrays = text_arrays(self.pieces, texts, reads_words=self.text.reader is not None)
         return self.text(*map(torch.from_numpy, arrays)).numpy()
+
+    def known_share(self, texts: Sequence[str]) -> np.ndarray:
+        """How much of each text is known, (M,): what is not known must not be trusted to fit."""
+        return np.ones(len(texts)) if isinstance(self.text, BorrowedText) else self.pieces.known_share(texts)
 
     def unknown(self, text: str) -> list[str]:
         """Words that no caption had; a borrowed tower knows them all its own way."""
@@ -170,6 +183,7 @@ def judge(towers: FittedTowers, pairs: Pairs, lesson: Lesson, seed: int) -> tupl
     # people ask in fewer words than captions have
     asked, is_asked_QN = _shortened(texts, is_right_UN, np.random.default_rng(seed))
     all_QN = np.concatenate([score_UN, towers.embed_texts(asked) @ picture_NE.T]) if asked else score_UN
+    all_QN = all_QN * towers.known_share([*texts, *asked])[:, None]
     is_right_QN = np.concatenate([is_right_UN, is_asked_QN])
     word_QV, word_UV = (lesson.pieces.matrix(lesson.pieces.encode(own)) for own in ([*texts, *asked], texts))
     is_related_QU = np.asarray((word_QV @ word_UV.T).todense()) >= RELATED

@@ -46,6 +46,8 @@ class Lesson:
             )
         is_held_M = np.isin(picture_M, _held_out(np.unique(picture_M), seed))
         pieces = Pieces.learn([text for text, is_held in zip(texts, is_held_M, strict=True) if not is_held])
+        if not pieces.names:
+            raise DataError(f"{pairs.pictures.name}: no caption holds a word or a sign. Give captions with words.")
         number = {text: i for i, text in enumerate(dict.fromkeys(text.lower() for text in texts))}
         text_M = np.array([number[text.lower()] for text in texts])
         arrays = text_arrays(pieces, texts, reads_words=reads_words)
