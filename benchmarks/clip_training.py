@@ -48,6 +48,7 @@ MOBILENET = str(SHARED / "images" / "weights" / "mobilenetv2_100_imagenet_fp16.s
 SIDE = 64  # of pictures
 PHOTO_SIDE, AT_ONCE = 96, 32  # of MobileNetV2
 N_SEEDS = 3  # of glyphs
+MINUTES = 2.5  # of fashion's towers
 MUST_AIM = {  # of the issue
     "emoji": (1.2, 1.5), "speed": (10, 30), "glyphs": (50, None), "fashion": (5, None), "zero_shot": (3, None),
 }  # fmt: skip
@@ -259,9 +260,9 @@ def glyphs(_: float) -> Iterator[dict]:
 
 
 def fashion(_: float) -> Iterator[dict]:
-    """Captions of the test split find its pictures; equal captions are one query."""
+    """Captions of the test split find its pictures, equal captions as one query; after MINUTES of learning."""
     pairs, test = (open_pairs(FASHION, text="captions", split=split) for split in ("train", "test"))
-    model, used = ours(pairs, "fashion", image_tower=MOBILENET, image_size=PHOTO_SIDE, describes=False)
+    model, used = ours(pairs, "fashion", image_tower=MOBILENET, image_size=PHOTO_SIDE, describes=False, minutes=MINUTES)
     texts, is_right_UN = test.told()
     titles = {title.lower() for title in names_of(FASHION, "test", "title")}
     is_title_U = np.array([text.lower() in titles for text in texts])
