@@ -264,7 +264,7 @@ def fashion(_: float) -> Iterator[dict]:
     pairs, test = (open_pairs(FASHION, text="captions", split=split) for split in ("train", "test"))
     model, used = ours(pairs, "fashion", image_tower=MOBILENET, image_size=PHOTO_SIDE, describes=False, minutes=MINUTES)
     texts, is_right_UN = test.told()
-    titles = {title.lower() for title in names_of(FASHION, "test", "title")}
+    titles = {(title or "").lower() for title in names_of(FASHION, "test", "title")}
     is_title_U = np.array([text.lower() in titles for text in texts])
     score_UN = scores(model, test.pictures, texts)
     kinds = {"all captions": np.ones(len(texts), bool), "titles": is_title_U, "other captions": ~is_title_U}
@@ -313,14 +313,15 @@ def figures_of(rows: list[dict]) -> Iterator[dict]:
     names = {
         "zero_shot": "zero-shot on emoji groups: balanced accuracy over chance",
         "fashion": "fashion: recall@10 over chance",
-        "glyphs": "glyphs, unseen names: recall@1 over chance, mean of the seeds",
+        "glyphs": "glyphs, unseen names: recall@1 over chance",
     }  # fmt: skip
     for part, text in names.items():
         values = [row["of chance"] for row in rows if row["part"] == part and row.get("set") in (None, "all captions")]
         if part == "zero_shot":
             yield from (_figure(part, f"{text}, {row['arm']}", row["of chance"]) for row in rows if row["part"] == part)
         elif values:
-            yield _figure(part, text, float(np.mean(values)))
+            of_many = f", mean of seeds: {len(values)}" if part == "glyphs" else ""
+            yield _figure(part, text + of_many, float(np.mean(values)))
 
 
 def _figure(part: str, text: str, value: float) -> dict:

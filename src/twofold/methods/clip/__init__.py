@@ -47,6 +47,7 @@ __all__ = ["CLIP", "Hit"]
 TEXT_TOWERS = ("auto", "bag", "transformer")
 MANY_PAIRS = 50_000  # from which on the order of words is read
 SMALLEST = 8  # side of a picture
+MOST_KNOWN = 4000  # captions that labels lean on
 MOST_UNLOCKED = 64  # pairs per update where the tower itself is tuned
 TOWERS_SHARE = 0.6  # of the steps and minutes that were asked for
 
@@ -225,12 +226,12 @@ class CLIP(Estimator):
         learner.cpu()
         self._adopt(locked, learner.head, learner.text, lesson.pieces)
         self.relevance_, self.temperature_ = judge(self.towers_, pairs, lesson, self.seed)
+        known = np.random.default_rng(self.seed).permutation(np.unique(lesson.arrays(False)[1]))[:MOST_KNOWN]
+        self.known_ME_ = self.towers_.embed_texts([lesson.texts[i] for i in known])
         self.measures_ = {}
         if self.start_ is not None and self.trained_ is not None:
-            self.measures_ = {
-                "mean of 1 / place, held out": 1 - self.trained_, "of the start": 1 - self.start_,
-                "share of the training that is kept": self.share_,
-            }  # fmt: skip
+            self.measures_ = {"mean of 1 / place, held out": 1 - self.trained_, "of the start": 1 - self.start_,
+                              "share of the training that is kept": self.share_}  # fmt: skip
         self.describer_ = None
         learnt = np.unique(lesson.arrays(False)[0])
         if self.describes and any(split_words(caption) for i in learnt for caption in pairs.captions[i]):
@@ -252,6 +253,7 @@ class CLIP(Estimator):
         with seeded(seed):
             model._adopt(locked, *borrowed_towers(locked, model.dim), Pieces([], np.zeros(0)))
         model.relevance_, model.temperature_ = Relevance.unlearned(), locked.factor
+        model.known_ME_ = np.zeros((0, model.towers_.embed_dim), np.float32)
         model.describer_, model.measures_, model.n_iter_ = None, {}, 0
         return model
 
@@ -308,9 +310,9 @@ class CLIP(Estimator):
 
         For more pictures than memory holds, or for asking again: `twofold.core.gallery.Gallery`.
         """
-        texts = [texts] if isinstance(texts, str) else list(texts)
         if k < 1:
             raise SettingError(f"k is {k}; it must be at least 1. Give 10, or leave it out.")
+        texts = [texts] if isinstance(texts, str) else list(texts)
         score_QN = (self.transform_text(texts) @ self.transform(X).T) * self.known_share(texts)[:, None]
         least_Q = self.least_scores(score_QN)
         best_QK = np.argsort(-score_QN, 1, kind="stable")[:, :k]
@@ -332,8 +334,7 @@ class CLIP(Estimator):
             raise SettingError(f"labels are {labels}; at least two different ones are needed. Give some, as cat,dog.")
         if not templates or any("{}" not in template for template in templates):
             raise SettingError(f"templates are {list(templates)}; each needs {{}} where the label goes.")
-        label_KE = sum(self.transform_text([t.replace("{}", label) for label in labels]) for t in templates)
-        label_KE /= np.maximum(np.linalg.norm(label_KE, axis=1, keepdims=True), 1e-9)
+        label_KE = self.towers_.embed_labels(labels, templates, self.known_ME_)
         return softmax(self.temperature_ * (self.transform(X) @ label_KE.T).astype(np.float64))
 
     def describe(
@@ -381,6 +382,7 @@ class CLIP(Estimator):
         learned = {"borrowed": self.borrowed_, "measures": self.measures_, "n_iter": self.n_iter_}
         judged = [*astuple(self.relevance_), self.temperature_]
         tensors = self.towers_.to_tensors() | {"judged": torch.tensor(judged, dtype=torch.float64)}
+        tensors |= {"known": torch.tensor(self.known_ME_)} if len(self.known_ME_) else {}
         if self.describer_ is not None:
             tensors |= {f"describer.{name}": value for name, value in self.describer_.to_tensors().items()}
         return tensors, learned
@@ -391,6 +393,7 @@ class CLIP(Estimator):
             self.towers_ = FittedTowers.from_tensors(tensors, self.borrowed_)
         self.image_size_, self.channels_ = self.towers_.size, self.towers_.channels
         *relevance, self.temperature_ = tensors["judged"].tolist()
+        self.known_ME_ = tensors["known"].numpy() if "known" in tensors else np.zeros((0, self.towers_.embed_dim))
         self.relevance_ = Relevance(*relevance)
         own = {n.removeprefix("describer."): t for n, t in tensors.items() if n.startswith("describer.")}
         self.describer_ = Describer.from_tensors(own) if own else None

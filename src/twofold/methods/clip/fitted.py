@@ -28,6 +28,7 @@ from twofold.nn.words import Pieces
 __all__ = ["FittedTowers", "Hit", "judge"]
 
 AT_ONCE = 32
+MOST_NEAR, ONE_NEAR_IN = 30, 50  # captions that a label leans on; of so many known ones, one
 N_PLACES = 8  # covered, along each side of a picture
 MOST_JUDGED = 500  # pictures
 RELATED = 0.2  # cosine of the words of two captions from which on they speak of related things
@@ -79,6 +80,19 @@ class FittedTowers:
         else:
             arrays = text_arrays(self.pieces, texts, reads_words=self.text.reader is not None)
         return self.text(*map(torch.from_numpy, arrays)).numpy()
+
+    def embed_labels(self, labels: Sequence[str], templates: Sequence[str], known_ME: np.ndarray) -> np.ndarray:
+        """Labels as directions, float32 (K, E): the mean over the templates, leaning on known captions near it.
+
+        A label such as "animals" is seldom a caption itself; those that speak of animals tell where they lie.
+        """
+        label_KE = sum(self.embed_texts([t.replace("{}", label) for label in labels]) for t in templates)
+        label_KE = _unit(np.asarray(label_KE))
+        n_near = min(MOST_NEAR, len(known_ME) // ONE_NEAR_IN)
+        if not n_near:
+            return label_KE
+        near_KM = np.argsort(-(label_KE @ known_ME.T), 1, kind="stable")[:, :n_near]
+        return _unit(label_KE + known_ME[near_KM].mean(1))
 
     def known_share(self, texts: Sequence[str]) -> np.ndarray:
         """How much of each text is known, (M,): what is not known must not be trusted to fit."""
@@ -151,6 +165,10 @@ class FittedTowers:
             found.update(name.encode())
             found.update(tensor.contiguous().numpy().tobytes())
         return found.hexdigest()
+
+
+def _unit(vector_NE: np.ndarray) -> np.ndarray:
+    return vector_NE / np.maximum(np.linalg.norm(vector_NE, axis=1, keepdims=True), 1e-9)
 
 
 def _boxes(S: int) -> list[tuple[int, int, int, int]]:
