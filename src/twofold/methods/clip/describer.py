@@ -66,21 +66,30 @@ class CaptionLearner(Learner):
 
     def loss(self, word_BT: Tensor, owner_B: Tensor) -> dict[str, Tensor]:
         """Nats a word, the end included."""
+        self.n_places = word_BT.shape[1]
         word_BT = word_BT[:, : int((word_BT != PAD).sum(1).max())].long()
         look_BR, lift_BM = self.look_NR[owner_B], self.lift_NM[owner_B].float()
         before_BT = torch.cat([torch.zeros_like(word_BT[:, :1]), word_BT[:, :-1].clamp_min(0)], 1)
         # words before are hidden now and then: else the network would trust them more than the picture
-        before_BT = torch.where(self.uniform(*before_BT.shape) < WORD_DROPOUT, UNKNOWN, before_BT)
+        before_BT = torch.where(self._chances(before_BT) < WORD_DROPOUT, UNKNOWN, before_BT)
         seen_BD = self.network.begin(look_BR, lift_BM, self.drop)
         logit_BTV, _ = self.network.logits(before_BT, seen_BD, seen_BD, lift_BM, self.drop)
-        nats = torch.nn.functional.cross_entropy(
-            logit_BTV.flatten(0, 1), word_BT.flatten(), ignore_index=PAD, label_smoothing=SMOOTHING
+        nats_BT = torch.nn.functional.cross_entropy(
+            logit_BTV.mT, word_BT, ignore_index=PAD, label_smoothing=SMOOTHING, reduction="none"
         )
-        return {"next_word": nats}
+        # words of the whole batch, whichever process holds how many
+        n_words_A1 = self.whole_batch((word_BT != PAD).sum(1, keepdim=True).float())
+        return {"next_word": nats_BT.sum(1).mean() / n_words_A1.mean()}
 
     def drop(self, x: Tensor) -> Tensor:
         """Dropout, from the loop's own random numbers."""
-        return x * (self.uniform(*x.shape) >= DROPOUT) / (1 - DROPOUT)
+        return x * (self._chances(x) >= DROPOUT) / (1 - DROPOUT)
+
+    def _chances(self, x: Tensor) -> Tensor:
+        """Numbers in 0..1, shaped like (B, D), (B, T) or (B, T, D); the same however short a process's captions are."""
+        if x.ndim == 2 and not x.dtype.is_floating_point or x.ndim == 3:
+            return self.uniform(len(x), self.n_places, *x.shape[2:])[:, : x.shape[1]]
+        return self.uniform(*x.shape)
 
 
 # ---- the describer -------------------------------------------------------------------------------
