@@ -1,8 +1,8 @@
 """GAN on tables against the `ctgan` package with its default, 300 epochs, in one run.
 
 Command: python benchmarks/gan_tables.py [--seeds 3] [--keep DIR]     Machine: 2 cores, one thread     Minutes: 60
-Numbers to expect (November 2026, one seed): boosted two-sample AUC lower on 4 of 4 tables, mean .74 (ctgan 1.00);
-learning from made rows .98 of learning from real ones (ctgan .89); CPU seconds a fifth of ctgan's.
+Numbers to expect (November 2026): boosted two-sample AUC lower on 4 of 4 tables, mean .75 (ctgan 1.00);
+learning from made rows .98 of learning from real ones (ctgan .89); CPU seconds a sixth of ctgan's.
 
 Protocol: rows with an empty cell are left out, because ctgan refuses them, and the row numbers of credit_default. Of
 what is left, shuffled by seed, 5,000 rows are learned from and the next 5,000 are held out (breast-cancer: 341 and
