@@ -225,8 +225,10 @@ def zero_shot(_: float) -> Iterator[dict]:
     groups, pictures = np.array(names_of(OPENMOJI, "test", "group")), open_pictures(OPENMOJI, split="test")
     every = sorted({*names_of(OPENMOJI, "train", "group"), *groups.tolist()})
     labels = [group.replace("-", " ") for group in every]
-    for folder in ("emoji", "emoji_mobilenet"):
-        is_right_N = np.array(every)[CLIP.load(RUNS / folder).classify(pictures, labels).argmax(1)] == groups
+    borrowed = {"image_tower": MOBILENET, "image_size": PHOTO_SIDE, "describes": False}
+    for folder, settings in (("emoji", {}), ("emoji_mobilenet", borrowed)):
+        model, _ = ours(open_pairs(OPENMOJI, text="name,keywords"), folder, **settings)
+        is_right_N = np.array(every)[model.classify(pictures, labels).argmax(1)] == groups
         low, high = bootstrap_interval(_balanced, is_right_N, groups, n_draws=1000)
         majority = float(np.unique(groups, return_counts=True)[1].max() / len(groups))
         yield {
