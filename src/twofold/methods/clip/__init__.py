@@ -138,22 +138,19 @@ class CLIP(Estimator):
             lesson = lesson.by_tokens(locked.text.tokens(lesson.texts))
         learner = UnlockedTowers(taught, locked.bodies, pixel_NSSC, self.unlock).to(choose_device(self.device))
         start = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
-        n_before, seconds = taught.n_updates, taught.seconds
         plan = replace(self._plan_towers(lesson), batch_size=min(self.batch_size, MOST_UNLOCKED), patience=4)
         place = None if folder is None else folder / "unlocked"
         training = train(learner, lesson.arrays(False), plan, held_out=lesson.held_out(), folder=place)
         try:
-            with closing(training) as steps:  # type: ignore[type-var]
-                for own in steps:
-                    total = None if own.n_steps is None else n_before + own.n_steps
-                    yield replace(own, step=n_before + own.step, n_steps=total, seconds=seconds + own.seconds)
+            yield from _counted_on(training, taught)
         finally:
             self.start_ = self.trained_
             self.share_, self.trained_ = keep_best(learner, start, lesson)
             learner.bodies.requires_grad_(False)
             with torch.no_grad():
                 learner.feature_NR = learner.head.reduced(torch.from_numpy(learner.bodies.of_pixels(pixel_NSSC)))
-            learner.n_updates += n_before
+            learner.n_updates += taught.n_updates
+            learner.seconds += taught.seconds
             self._finish(learner, locked, pairs, lesson)
             self.n_iter_ = learner.n_updates
         return learner
@@ -174,19 +171,15 @@ class CLIP(Estimator):
     ) -> Iterator[Progress]:
         """Captions on what the picture tower sees; pictures held out tell which way of writing is best."""
         assert self.describer_ is not None
-        n_before, seconds = learner.n_updates, learner.seconds
         budget: dict[str, Any] = {"minutes": self.minutes and (1 - TOWERS_SHARE) * self.minutes}
         if self.n_steps:
-            budget["n_steps"] = max(1, self.n_steps - n_before)
+            budget["n_steps"] = max(1, self.n_steps - learner.n_updates)
         place = None if folder is None else folder / "captions"
         training = self.describer_.train(folder=place, device=self.device, n_threads=self.n_threads, **budget)
         try:
-            with closing(training) as steps:  # type: ignore[type-var]
-                for own in steps:
-                    n_steps = None if own.n_steps is None else n_before + own.n_steps
-                    yield replace(own, step=n_before + own.step, n_steps=n_steps, seconds=seconds + own.seconds)
+            yield from _counted_on(training, learner)
         finally:
-            self.n_iter_ = n_before + self.describer_.n_updates
+            self.n_iter_ = learner.n_updates + self.describer_.n_updates
             held_out = np.unique(lesson.picture_M[lesson.is_held_M])
             feature_HR = learner.feature_NR.cpu().numpy()[held_out]
             found = self.describer_.settle(feature_HR, [pairs.captions[i] for i in held_out])
@@ -397,3 +390,11 @@ class CLIP(Estimator):
         self.relevance_ = Relevance(*relevance)
         own = {n.removeprefix("describer."): t for n, t in tensors.items() if n.startswith("describer.")}
         self.describer_ = Describer.from_tensors(own) if own else None
+
+
+def _counted_on(training: Iterator[Progress], before: PairedTowers) -> Iterator[Progress]:
+    """Progress of a later stage: its steps and seconds behind those of the stage before."""
+    with closing(training) as steps:  # type: ignore[type-var]
+        for own in steps:
+            total = own.n_steps and before.n_updates + own.n_steps
+            yield replace(own, step=before.n_updates + own.step, n_steps=total, seconds=before.seconds + own.seconds)
