@@ -59,7 +59,7 @@ class CLIP(Estimator):
     Attributes
     ----------
     towers_ : the fitted towers.
-    measures_ : recall on pictures that were held out, beside chance and the closed-form start.
+    measures_ : how near pictures held out come to their words, beside the start; and captions beside the nearest one.
 
     Examples
     --------
@@ -146,7 +146,7 @@ class CLIP(Estimator):
         finally:
             self.start_ = self.trained_
             self.share_, self.trained_ = keep_best(learner, start, lesson)
-            learner.bodies.requires_grad_(False)
+            learner.cpu().bodies.requires_grad_(False)
             with torch.no_grad():
                 learner.feature_NR = learner.head.reduced(torch.from_numpy(learner.bodies.of_pixels(pixel_NSSC)))
             learner.n_updates += taught.n_updates

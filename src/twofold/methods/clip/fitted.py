@@ -42,7 +42,7 @@ class Hit(NamedTuple):
     index: int
     """Its number among those searched."""
     score: float
-    """Cosine in the shared space."""
+    """Cosine in the shared space, times the share of the text that is known."""
 
 
 @dataclass(frozen=True)

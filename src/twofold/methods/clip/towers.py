@@ -61,7 +61,7 @@ class BorrowedText(nn.Module):
 
     Parameters
     ----------
-    encoder : tokens (B, L) to vectors of length 1, (B, E). It is locked.
+    encoder : tokens (B, L) to vectors of length 1, (B, E). It is locked, unless its last layers are tuned too.
     """
 
     def __init__(self, encoder: OpenClipText, embed_dim: int, dim: int):
@@ -151,6 +151,8 @@ class PairedTowers(Learner):
     @torch.inference_mode()
     def evaluate(self, picture_M: Tensor, text_M: Tensor, piece_ML: Tensor, word_MT: Tensor) -> dict[str, float]:
         """How far captions and pictures are from finding each other at once: 1 - mean of 1 / place, both ways."""
+        device = self.scale.device
+        picture_M, piece_ML, word_MT = (part.to(device) for part in (picture_M, piece_ML, word_MT))
         text_ME = self.text(piece_ML, word_MT)
         numbers_N, row_M = picture_M.unique(return_inverse=True)
         picture_NE = functional.normalize(self.head(self.seen(numbers_N)), dim=1)
