@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from twofold.cli import main
-from twofold.cli.sample import contact_sheet
 from twofold.data import open_table
 from twofold.data.audio import open_sounds, write_sound
 from twofold.data.pictures import open_pictures, write_picture
+from twofold.data.sheets import contact_sheet
 from twofold.data.tables import read_table
 from twofold.data.writing import write_table
 
@@ -155,15 +155,15 @@ def test_a_sheet_holds_every_picture_once():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_real_items_of_training_never_stand_on_the_real_side(runs, run_command, kind):
-    from twofold.cli.fakes import real_side
     from twofold.runs import load
+    from twofold.runs.fakes import real_side
     from twofold.turing.items import fingerprints, kind_of
 
     run, data, more = runs(kind)
     generator = load(run)
-    own = real_side(generator, run, str(data), None)
+    own, _ = real_side(generator, run, str(data), None)
     assert len(own) == len(generator.held_out_) > 0 and kind_of(own) == kind
-    others = real_side(generator, run, str(more), None)
+    others, _ = real_side(generator, run, str(more), None)
     assert not set(fingerprints(own)) & set(fingerprints(others)) or kind == "rows"
 
 

@@ -9,9 +9,9 @@ import tyro
 
 from twofold.cli.flags import parse
 from twofold.cli.output import say, table
-from twofold.cli.overlay import targets
 from twofold.data.names import shown
 from twofold.data.pictures import Pictures, open_pictures, write_picture
+from twofold.data.sheets import targets
 from twofold.errors import RunError, SettingError
 from twofold.methods.denoiser import Denoiser, denoise_alone
 from twofold.runs import load

@@ -9,14 +9,14 @@ import tyro
 
 from twofold.cli.flags import parse
 from twofold.cli.output import say, table
-from twofold.cli.use import ids_of, with_verb
+from twofold.cli.use import ids_of
 from twofold.data.names import shown
 from twofold.data.pictures import Pictures, open_pictures
 from twofold.data.tables import write_table
 from twofold.errors import DataError, SettingError
 from twofold.methods.clip import CLIP
 from twofold.nn.openclip import OPENCLIP
-from twofold.runs import load
+from twofold.runs import load, with_verb
 
 __all__ = ["classify", "describe"]
 

@@ -13,10 +13,10 @@ import tyro
 from twofold.cli.flags import parse, parse_with_settings
 from twofold.cli.output import say
 from twofold.cli.progress import watch
-from twofold.cli.sample import contact_sheet
 from twofold.core.distributed import is_main
 from twofold.core.loop import Progress
 from twofold.data.pictures import write_picture
+from twofold.data.sheets import contact_sheet
 from twofold.data.tables import nearest
 from twofold.errors import SettingError
 from twofold.methods import METHODS

@@ -10,12 +10,11 @@ import tyro
 
 from twofold.cli.flags import parse
 from twofold.cli.output import say
-from twofold.cli.overlay import targets
-from twofold.cli.use import with_verb
 from twofold.data.names import shown
 from twofold.data.pictures import Pictures, open_pictures, write_picture
+from twofold.data.sheets import targets
 from twofold.errors import DataError, SettingError
-from twofold.runs import load
+from twofold.runs import load, with_verb
 
 __all__ = ["inpaint"]
 

@@ -6,9 +6,9 @@ import pyarrow as pa
 
 from twofold.cli.flags import parse
 from twofold.cli.output import say
-from twofold.cli.use import WriteFlags, ids_of, read_pictures, with_verb
+from twofold.cli.use import WriteFlags, ids_of, read_pictures
 from twofold.data.tables import write_table
-from twofold.runs import load
+from twofold.runs import load, with_verb
 
 __all__ = ["predict"]
 

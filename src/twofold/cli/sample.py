@@ -11,23 +11,21 @@ import tyro
 
 from twofold.cli.flags import parse
 from twofold.cli.output import say
-from twofold.cli.use import with_verb
 from twofold.core.estimator import read_config
 from twofold.data.atomic import write_atomically
 from twofold.data.audio import write_sound
 from twofold.data.names import shown
 from twofold.data.pictures import write_picture
+from twofold.data.sheets import contact_sheet
 from twofold.data.tables import write_table
 from twofold.errors import SettingError
-from twofold.runs import load
+from twofold.runs import load, with_verb
 
-__all__ = ["contact_sheet", "sample"]
+__all__ = ["sample"]
 
 ALLOWED = {
     "pictures": ("", ".png"), "rows": (".csv", ".tsv", ".parquet"), "sounds": ("",), "texts": (".txt",),
 }  # fmt: skip
-SHOWN_SIDE = 48  # pixels that a picture on a sheet has at least
-GAP = 2
 
 
 @dataclass(kw_only=True)
@@ -130,17 +128,3 @@ def _batches(generator: Any, flags: SampleFlags) -> list[tuple[str | None, Any]]
 def _plain(label: str) -> str:
     """A class as part of a file's name."""
     return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in label)[:60]
-
-
-def contact_sheet(pictures: list[np.ndarray]) -> np.ndarray:
-    """All pictures (S, S, C) on one sheet, row by row, small ones enlarged: uint8 (H, W, C)."""
-    scale = max(1, -(-SHOWN_SIDE // pictures[0].shape[0]))
-    n_columns = int(np.ceil(np.sqrt(len(pictures))))
-    n_rows = -(-len(pictures) // n_columns)
-    S, _, C = pictures[0].shape
-    step = S * scale + GAP
-    sheet = np.full((n_rows * step + GAP, n_columns * step + GAP, C), 255, np.uint8)
-    for place, picture in enumerate(pictures):
-        top, left = (GAP + step * part for part in divmod(place, n_columns))
-        sheet[top : top + S * scale, left : left + S * scale] = picture.repeat(scale, 0).repeat(scale, 1)
-    return sheet

@@ -14,17 +14,16 @@ import tyro
 
 from twofold.cli.flags import parse
 from twofold.cli.output import say, table
-from twofold.cli.overlay import overlays, targets
 from twofold.cli.sheet import named_sheet
-from twofold.cli.use import with_verb
 from twofold.core.device import threads
 from twofold.core.gallery import Found, Gallery, Match, Refreshed
 from twofold.data.names import shown
 from twofold.data.pictures import write_picture
+from twofold.data.sheets import overlays, targets
 from twofold.errors import RunError, SettingError
 from twofold.methods.clip import CLIP
 from twofold.nn.openclip import OPENCLIP
-from twofold.runs import load
+from twofold.runs import load, with_verb
 
 __all__ = ["index", "search"]
 

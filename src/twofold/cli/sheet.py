@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from twofold.cli.sample import contact_sheet
+from twofold.data.sheets import contact_sheet
 
 __all__ = ["named_sheet"]
 

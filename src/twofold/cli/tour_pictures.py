@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from twofold.cli.overlay import overlays
 from twofold.cli.pictures import bytes_and_error, glyph_map, side_by_side
 from twofold.cli.report import Chapter, figure_html
 from twofold.data.pictures import Pictures
 from twofold.data.samples import load_pictures
+from twofold.data.sheets import overlays
 from twofold.measure.rates import pillow_curve
 from twofold.methods.autoencoder import Autoencoder
 from twofold.methods.compressor import Compressor

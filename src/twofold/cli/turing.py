@@ -8,11 +8,10 @@ import tyro
 
 from twofold.cli.flags import parse
 from twofold.cli.output import say, table
-from twofold.cli.use import with_verb
 from twofold.core.estimator import CONFIG
 from twofold.data.names import shown
 from twofold.errors import SettingError
-from twofold.runs import load
+from twofold.runs import load, with_verb
 from twofold.turing.items import Items, fingerprints, open_items, open_sides
 from twofold.turing.judge import Judgement, judge
 
@@ -64,10 +63,12 @@ def _sides(flags: TuringFlags) -> tuple[Items, Items]:
         )
     if not (Path(flags.real) / CONFIG).is_file():
         return open_sides(flags.real, flags.fake, flags.split or "all")
-    from twofold.cli.fakes import fakes_of, real_side
+    from twofold.runs.fakes import fakes_of, real_side
 
     generator = with_verb(load(flags.real), "sample", Path(flags.real))
-    real = real_side(generator, Path(flags.real), flags.fake, flags.split)
+    real, notes = real_side(generator, Path(flags.real), flags.fake, flags.split)
+    for note in notes:
+        say(f"note: {note}")
     return open_sides(real, fakes_of(generator, min(MOST, len(real), flags.n or MOST), flags.seed))
 
 

@@ -11,20 +11,19 @@ import tyro
 from twofold.cli.flags import parse
 from twofold.cli.mistakes import tell_mistakes
 from twofold.cli.output import say
-from twofold.cli.overlay import overlays, targets
 from twofold.core.estimator import Estimator, read_config
 from twofold.data.fingerprints import fingerprint
 from twofold.data.names import shown
 from twofold.data.pictures import Pictures, holds_pictures, write_picture
+from twofold.data.sheets import overlays, targets
 from twofold.data.tables import write_table
 from twofold.data.text import read_text
-from twofold.errors import DataError, RunError
+from twofold.errors import DataError
 from twofold.measure.report import Measure
-from twofold.runs import Source, label_text, load, text_fingerprint, write_card
+from twofold.runs import Source, label_text, load, text_fingerprint, with_verb, write_card
 
 __all__ = [
     "UseFlags", "WriteFlags", "detect", "embed", "evaluate", "ids_of", "read_pictures", "tell_of_training_text",
-    "with_verb",
 ]  # fmt: skip
 
 
@@ -101,7 +100,7 @@ def _evaluate_pairs(flags: UseFlags, estimator: Any) -> dict[str, Any]:
 
 def _evaluate_generator(flags: UseFlags, generator: Any) -> dict[str, Any]:
     """How good its fakes are; of the data that it learned from, what was held out sets the floor."""
-    from twofold.cli.fakes import reference
+    from twofold.runs.fakes import reference
 
     material = reference(generator, flags.run, flags.data, flags.label, flags.split)
     trained_on = read_config(flags.run).get("data") or {}
@@ -224,13 +223,6 @@ def _told(measures: list[Measure]) -> dict[str, Any]:
     for measure in measures:
         say(str(measure))
     return {"measures": {measure.name: measure.to_json() for measure in measures}}
-
-
-def with_verb(estimator: Estimator, verb: str, run: Path) -> Any:
-    """The estimator, if it has that verb; else the error names the run."""
-    if not hasattr(estimator, verb):
-        raise RunError(f"{run} holds a {estimator.method!r} run, which has no {verb}. Give a run of a method that has.")
-    return estimator
 
 
 def ids_of(rows: Any) -> pa.Array:

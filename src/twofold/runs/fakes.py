@@ -7,7 +7,6 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from twofold.cli.output import say
 from twofold.core.estimator import read_config
 from twofold.data.audio import Sounds
 from twofold.data.pictures import Pictures, open_pictures
@@ -36,32 +35,32 @@ def reference(generator: Any, run: Path, data: str, label: str | None = None, sp
     return Material.of(generator, source)
 
 
-def real_side(generator: Any, run: Path, data: str, split: str | None) -> Items:
-    """Real items that training did not see; of the training data only what was held out."""
+def real_side(generator: Any, run: Path, data: str, split: str | None) -> tuple[Items, list[str]]:
+    """Real items that training did not see (of the training data only what was held out), and what is to be told."""
     own = training_material(generator, run)
     if own is not None and split is None and reference(generator, run, data).fingerprint == own.fingerprint:
         return _held_out(generator, own.X, data)
-    real = open_items(data, split or "all")
+    real, notes = open_items(data, split or "all"), []
     if kind_of(real) != generator.form_.name:
         raise DataError(f"{data} holds {kind_of(real)}; {run} makes {generator.form_.name}. Give data of that kind.")
     if own is None:
-        say("note: what the run learned from is not there any more: items of training may stand on the real side")
+        notes.append("what the run learned from is not there any more: items of training may stand on the real side")
     elif isinstance(real, Pictures | Sounds):
         seen = set(fingerprints(own.X)) - set(fingerprints(take(own.X, generator.held_out_)))
         is_new_N = np.array([name not in seen for name in fingerprints(real)])
         if not is_new_N.all():
-            say(f"note: training saw {int((~is_new_N).sum())} of the {len(real)} real items; they are left out")
+            notes.append(f"training saw {int((~is_new_N).sum())} of the {len(real)} real items; they are left out")
         # before pictures are brought to the run's size, and are other pictures
         real = take(real, np.flatnonzero(is_new_N))
-    return _as_made(generator, real)
+    return _as_made(generator, real), notes
 
 
-def _held_out(generator: Any, X: Items, data: str) -> Items:
+def _held_out(generator: Any, X: Items, data: str) -> tuple[Items, list[str]]:
     n = len(generator.held_out_)
     if not n:
         raise DataError(f"the run learned from all of {data}: it held nothing out. Give data that it has not seen.")
-    say(f"note: these are the data that were learned from: only the {n} items held out stand on the real side")
-    return _as_made(generator, take(X, generator.held_out_))
+    note = f"these are the data that were learned from: only the {n} items held out stand on the real side"
+    return _as_made(generator, take(X, generator.held_out_)), [note]
 
 
 def _as_made(generator: Any, real: Items) -> Items:

@@ -23,7 +23,7 @@ from twofold.methods import METHODS
 
 __all__ = [
     "Material", "Source", "find_runs", "fit_run", "label_text", "load", "read_progress", "resume_run",
-    "text_fingerprint", "training_material", "write_card",
+    "text_fingerprint", "training_material", "with_verb", "write_card",
 ]  # fmt: skip
 
 
@@ -40,6 +40,13 @@ def load(folder: str | Path) -> Estimator:
     if config.get("state") == "training":
         raise RunError(f"{folder} is unfinished. Finish it with: twofold resume {folder}")
     return METHODS[config["method"]].load(folder)
+
+
+def with_verb(estimator: Estimator, verb: str, run: Path) -> Any:
+    """The estimator, if it has that verb; else the error names the run."""
+    if not hasattr(estimator, verb):
+        raise RunError(f"{run} holds a {estimator.method!r} run, which has no {verb}. Give a run of a method that has.")
+    return estimator
 
 
 def training_material(estimator: Estimator, folder: str | Path) -> Material | None:
@@ -168,7 +175,9 @@ def find_runs(folder: str | Path) -> list[dict[str, Any]]:
     folder = Path(folder)
     if not folder.is_dir():
         raise RunError(f"{folder} is no folder. Give the one that holds your runs.")
-    found = sorted(folder.rglob(CONFIG), key=lambda path: path.stat().st_mtime, reverse=True)
+    # what lies in a hidden folder is no run of the user's, whatever it is called
+    paths = [p for p in folder.rglob(CONFIG) if not any(part.startswith(".") for part in p.relative_to(folder).parts)]
+    found = sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
     return [summary for path in found if (summary := _summary(path.parent, folder))]
 
 

@@ -1,4 +1,4 @@
-"""Pictures that commands write: where they go, and heat laid over them.
+"""Pictures to look at: many on one sheet, heat laid over them, and the files that they go to.
 
 Dimension key: H, W height and width, C channels.
 """
@@ -10,8 +10,10 @@ import numpy as np
 
 from twofold.data.names import shown
 
-__all__ = ["overlays", "targets"]
+__all__ = ["contact_sheet", "overlays", "targets"]
 
+SHOWN_SIDE = 48  # pixels that a picture on a sheet has at least
+GAP = 2
 HOT = np.array([217, 40, 20], np.float32)
 
 
@@ -38,3 +40,17 @@ def _reddened(picture_HWC: np.ndarray, share_HW1: np.ndarray) -> np.ndarray:
     grey_HW1 = picture_HWC.astype(np.float32).mean(2, keepdims=True)
     mixed_HW3 = (1 - share_HW1) * (0.7 * grey_HW1 + 60) + share_HW1 * HOT
     return mixed_HW3.round().clip(0, 255).astype(np.uint8)
+
+
+def contact_sheet(pictures: list[np.ndarray]) -> np.ndarray:
+    """All pictures (S, S, C) on one sheet, row by row, small ones enlarged: uint8 (H, W, C)."""
+    scale = max(1, -(-SHOWN_SIDE // pictures[0].shape[0]))
+    n_columns = int(np.ceil(np.sqrt(len(pictures))))
+    n_rows = -(-len(pictures) // n_columns)
+    S, _, C = pictures[0].shape
+    step = S * scale + GAP
+    sheet = np.full((n_rows * step + GAP, n_columns * step + GAP, C), 255, np.uint8)
+    for place, picture in enumerate(pictures):
+        top, left = (GAP + step * part for part in divmod(place, n_columns))
+        sheet[top : top + S * scale, left : left + S * scale] = picture.repeat(scale, 0).repeat(scale, 1)
+    return sheet
