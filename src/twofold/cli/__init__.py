@@ -29,10 +29,11 @@ COMMANDS = {
     "turing": ("turing", "RUN|REAL DATA|FAKE", "real or fake? what a machine can tell, and what it goes by"),
     "describe": ("describe", "RUN PICTURE...", "a caption for each picture, as a clip run learned to write them"),
     "classify": ("describe", "RUN PICTURE... --labels A,B", "which of these labels fits, without training on them"),
+    "studio": ("twofold.studio.command", "[--runs DIR]", "pages for all of this, on this machine alone"),
     "runs": ("look", "[DIR]", "the runs in a folder"),
     "show": ("look", "RUN", "one run: settings, data, measures, progress"),
 }
-"""Name -> (module in this folder, arguments, what it does)."""
+"""Name -> (module in this folder, or the dotted name of one elsewhere, arguments, what it does)."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -49,7 +50,8 @@ def main(arguments: list[str] | None = None) -> None:
 
     if name not in COMMANDS:
         raise SystemExit(run(_refuse, arguments))
-    module = import_module(f"twofold.cli.{COMMANDS[name][0]}")
+    place = COMMANDS[name][0]
+    module = import_module(place if "." in place else f"twofold.cli.{place}")
     raise SystemExit(run(getattr(module, name), arguments[1:]))
 
 

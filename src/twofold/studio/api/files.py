@@ -1,0 +1,26 @@
+"""Results, by their opaque names."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+from fastapi.responses import FileResponse
+
+from twofold.studio.place import Here
+
+__all__ = ["routes"]
+
+routes = APIRouter(prefix="/files", tags=["files"])
+
+INLINE = (".png", ".wav")
+
+
+@routes.get(
+    "/{name}", response_class=Response, responses={200: {"content": {"application/octet-stream": {}, "image/png": {}}}}
+)
+async def fetch_file(
+    here: Here, name: Annotated[str, Path(pattern=r"^[A-Za-z0-9]{1,24}-[0-9a-f]{24}\.[a-z]{3,8}$")]
+) -> FileResponse:
+    """A result: pictures and sounds to be shown, all else to be kept."""
+    path, kind = here.shelf.result(name)
+    shown = "inline" if path.suffix in INLINE else "attachment"
+    return FileResponse(path, media_type=kind, filename=name, content_disposition_type=shown)

@@ -1,0 +1,79 @@
+"""What every request may use: the shelf, the queue of trainings, the workbench, and data that are open."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from pydantic import BaseModel, ConfigDict
+
+from twofold.studio.guard import Keys
+from twofold.studio.ledger import Ledger
+from twofold.studio.shelf import Shelf, Stock
+from twofold.studio.trainings import Trainings
+from twofold.studio.workbench import Workbench
+
+__all__ = ["PROBLEMS", "Answer", "Here", "Problem", "Question", "Studio"]
+
+
+@dataclass
+class Studio:
+    """One start of the studio."""
+
+    shelf: Shelf
+    keys: Keys
+    trainings: Trainings = field(default_factory=Trainings)
+    workbench: Workbench = field(default_factory=Workbench)
+    ledger: Ledger = field(default_factory=Ledger)
+
+    def items(self, stock: Stock) -> Any:
+        """Pictures, sounds, a table or texts of these data, opened once; call it inside `workbench.work`."""
+        from twofold.turing.items import open_items
+
+        path = Path(stock.source)
+        changed = path.stat().st_mtime_ns if path.exists() else 0
+        return self.workbench.keep(("items", stock.source, changed), lambda: open_items(stock.source))
+
+    def model(self, run_id: str, verb: str) -> Any:
+        """The estimator of a run that has that verb; call it inside `workbench.work`."""
+        from twofold.runs import with_verb
+
+        folder = self.shelf.run(run_id)
+        return with_verb(self.workbench.model(folder), verb, Path(folder.name))
+
+
+def _studio_of(request: Request) -> Studio:
+    return request.app.state.studio  # type: ignore[no-any-return]
+
+
+Here = Annotated[Studio, Depends(_studio_of)]
+
+
+class Question(BaseModel):
+    """What is sent: nothing that is not asked for, and no text where a number stands."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Answer(BaseModel):
+    """What is told."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(BaseModel):
+    """What went wrong, and what to do."""
+
+    error: str
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": text}
+    for status, text in {
+        400: "What was sent cannot be read", 401: "The key is missing", 403: "Not from here", 404: "Not there",
+        405: "Not that way", 409: "Not now", 413: "Too large", 414: "Too long an address",
+        415: "Not of a kind that is taken", 421: "Not this name", 422: "What was given cannot be used",
+        503: "Too much at once", 507: "No room on the disk",
+    }.items()
+}  # fmt: skip
+"""Declared by every route."""
