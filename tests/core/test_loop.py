@@ -226,3 +226,21 @@ def test_two_processes_give_the_weights_of_one_with_the_same_whole_batch(tmp_pat
     assert run_script(tmp_path / "one", tmp_path / "one.pt").wait() == 0
     two, one = (torch.load(tmp_path / name, weights_only=True) for name in ("two.pt", "one.pt"))
     assert (two - one).abs().max() < 1e-5
+
+
+def test_what_is_shown_on_the_way_is_of_the_same_held_out_rows_and_changes_no_weight():
+    class Showing(Rebuilder):
+        def preview(self, *held_out):
+            assert not self.training
+            return held_out[0].clone()
+
+    plan, held_out = Plan(n_steps=6, interval=3, batch_size=8), (rows(20),)
+    torch.manual_seed(0)
+    showing = Showing()
+    silent = Rebuilder()
+    silent.load_state_dict(showing.state_dict())
+    shown = [progress.preview for progress in train(showing, (rows(),), plan, held_out=held_out)]
+    assert [preview is None for preview in shown] == [True, True, False] * 2
+    assert len(shown[2]) == 8 and torch.equal(shown[2], shown[5])
+    assert all(progress.preview is None for progress in train(silent, (rows(),), plan, held_out=held_out))
+    assert all(torch.equal(one, other) for one, other in zip(showing.parameters(), silent.parameters(), strict=True))

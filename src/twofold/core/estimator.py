@@ -90,8 +90,11 @@ class Estimator(BaseEstimator):
             n_threads=self.n_threads, shard_above=self.shard_above, **more,
         )  # fmt: skip
 
-    def _check_settings(self) -> None:
-        """Refuse shared fields that no training can use."""
+    def _check_settings(self, **least: float) -> None:
+        """Refuse shared fields that no training can use, and fields below the least that is given for them."""
+        for name, low in least.items():
+            if (value := getattr(self, name)) is not None and not value >= low:
+                raise SettingError(f"{name} is {value!r}; it must be at least {low}. Give a larger one.")
         for name in ("n_steps", "batch_size", "n_threads", "minutes", "learning_rate"):
             value = getattr(self, name)
             if value is not None and not value > 0:

@@ -4,6 +4,7 @@ Dimension key: B rows of this process's batch.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -85,6 +86,10 @@ class Learner(nn.Module):
         """Measures on held-out rows; `held_out` is the one that early stopping watches. By default: the loss."""
         losses = self.loss(*held_out)
         return {"held_out": sum(float(term) for term in losses.values())}
+
+    def preview(self, *held_out: Tensor) -> Any:
+        """What a person is shown on the way: pictures, uint8 (N, H, W, C), of the same held-out rows each time."""
+        return None
 
     def uniform(self, n_rows: int, *shape: int) -> Tensor:
         """Numbers in 0..1, shape (B, *shape)."""

@@ -40,6 +40,7 @@ __all__ = ["CHECKPOINT", "Plan", "Progress", "train"]
 
 CHECKPOINT = "state.safetensors"
 MAX_RESTORES = 3
+N_SHOWN = 8  # held-out rows that a preview shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ class _Training:
             "n_worse": 0, "last": None,
         }  # fmt: skip
         self.best: dict[str, Tensor] = {}
+        self.preview: Any = None
         self.saved_at = time.monotonic()
         self.good = self.capture()
         self.good_is_saved = False
@@ -170,7 +172,8 @@ class _Training:
                 measures = self.pause(ruler) if self.is_interval() else {}
                 note = self.rising() if measures else ""
         self.position["seconds"] += time.perf_counter() - began
-        return Progress(self.step, self.plan.n_steps, self.position["seconds"], losses, measures, note)
+        preview, self.preview = self.preview, None
+        return Progress(self.step, self.plan.n_steps, self.position["seconds"], losses, measures, note, preview)
 
     def update(self, batch: tuple[Tensor, ...]) -> dict[str, float]:
         factor = self.learner.schedule(self.fraction()) * self.position["rate"]
@@ -212,6 +215,8 @@ class _Training:
         # the same hidden cells, noise and order each time: only the weights differ
         self.learner.generator.manual_seed(mix(self.plan.seed, NOISE, 2**31))
         measures = self.learner.evaluate(*ruler[0])
+        with torch.inference_mode():
+            self.preview = self.learner.preview(*(part[:N_SHOWN] for part in ruler[0]))
         self.learner.share = (rank(), world_size())
         self.remember_best(measures.get("held_out"))
         self.learner.train()

@@ -15,7 +15,7 @@ from twofold.data.pictures import Pictures, open_pictures
 from twofold.errors import DataError
 from twofold.nn.convolutional import PixelCells, convolutions
 
-__all__ = ["PictureRows", "as_given", "each_picture"]
+__all__ = ["PictureRows", "as_given", "each_picture", "side_by_side"]
 
 LARGEST_CHOSEN = 64  # side; larger ones are for users to ask for
 NARROWER = 16  # times than a network for tables: a convolution computes at every pixel
@@ -49,6 +49,11 @@ def as_given(answer_HWC: np.ndarray, given: Any) -> np.ndarray:
     """The answer without its channel axis, where the picture came without one."""
     is_flat = isinstance(given, np.ndarray) and given.ndim == 2
     return answer_HWC[..., 0] if is_flat else answer_HWC
+
+
+def side_by_side(one_NHWC: Tensor, other_NHWC: Tensor) -> np.ndarray:
+    """Pictures by turns from the one and the other, uint8 (2N, H, W, C): pairs, on a sheet with even columns."""
+    return torch.stack([one_NHWC, other_NHWC], 1).flatten(0, 1).cpu().numpy()
 
 
 def _is_float(X: Any) -> bool:

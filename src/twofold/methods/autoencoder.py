@@ -6,8 +6,7 @@ held-out rows, shut the networks out where they do not beat PCA.
 
 Rippel, Gelbart, Adams 2014, Learning ordered representations with nested dropout, https://arxiv.org/abs/1402.0915
 Dimension key: N rows (of a table, or pictures), B rows at a time, C cells of a row (or pixels), Z latent numbers,
-R = N_CUTS * B, D width, O outputs. The networks are in nn/ordered.py, the convolutions in nn/convolutional.py; a `row`
-is a tuple of tensors: numbers and categories, or pixels.
+R = N_CUTS * B, D width, O outputs; a `row` is a tuple of tensors: numbers and categories, or pixels.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,13 +21,12 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
-from torch.nn import functional
 
 from twofold.core.device import choose_device
 from twofold.core.estimator import Estimator, seeded
 from twofold.core.learner import Learner
 from twofold.core.loop import Progress, train
-from twofold.core.pictures import PictureRows
+from twofold.core.pictures import PictureRows, side_by_side
 from twofold.core.planar import MAP_ROWS, plan_map, start_map, train_in_turn
 from twofold.core.rows import TableRows
 from twofold.core.splits import hold_out
@@ -101,10 +99,15 @@ class OrderedLearner(Learner):
             network.ratio_Z[k - 1] = (errors[1 + best] + floor) / (errors[0] + floor)
         return {"held_out": self._judge()}
 
+    def preview(self, *row: Tensor) -> np.ndarray | None:
+        """Pictures, each beside what all its latent numbers tell of it; rows of a table are not shown."""
+        network = self.network
+        output_BO = network.decode(network.encode(*row), torch.tensor([len(network.spread_Z)], device=row[0].device))
+        return side_by_side(row[0], *network.cells.likeliest(output_BO)) if row[0].dtype == torch.uint8 else None
+
     def _judge(self) -> float:
         network = self.network
-        score = float(network.ratio_Z.mean() + 10 * (network.ratio_Z.max() - 1).clamp_min(0))
-        if score < 1:
+        if (score := float(network.ratio_Z.mean() + 10 * (network.ratio_Z.max() - 1).clamp_min(0))) < 1:
             return score
         # nothing gained yet: plain PCA
         network.bend.fill_(0.0)
@@ -179,7 +182,6 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         ----------
         X : 2-D array, pandas, polars or Arrow frame, or path of a table; or pictures: a folder, an archive, a 4-D
             array, a list of PIL images.
-        y : not used.
         folder : where the checkpoint lives; a checkpoint found there is gone on from.
         """
         self._check()
@@ -204,13 +206,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
             self._finish_map(planar.network)
 
     def _check(self) -> None:
-        for name, least in {"latent_dim": 1, "dim": 1, "depth": 1, "map_steps": 0}.items():
-            if (value := getattr(self, name)) is not None and not value >= least:
-                raise SettingError(f"{name} is {value!r}; it must be at least {least}. Give a larger one.")
+        self._check_settings(latent_dim=1, dim=1, depth=1, map_steps=0)
         if self.image_size is not None and not (8 <= self.image_size <= 256 and self.image_size % 8 == 0):
+            near = int(np.clip(self.image_size // 8 * 8, 8, 256))
             raise SettingError(
-                f"image_size is {self.image_size}; it must be a multiple of 8 from 8 to 256. "
-                f"Give {int(np.clip(self.image_size // 8 * 8, 8, 256))}."
+                f"image_size is {self.image_size}; it must be a multiple of 8 from 8 to 256. Give {near}."
             )
 
     def _start(self, rows: Rows, kept: tuple[np.ndarray, ...], *, is_judged: bool) -> OrderedLearner:
@@ -273,7 +273,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
                 "Give that many, or the first few of them."
             )
         k_1 = self._cut(latent_Nk.shape[1])
-        latent_NZ = functional.pad(latent_Nk, (0, self._n_features_out - int(k_1)))
+        latent_NZ = nn.functional.pad(latent_Nk, (0, self._n_features_out - int(k_1)))
         return self._answer(self.network_.decode(part_BZ, k_1) for part_BZ in latent_NZ.split(self._n_at_once()))
 
     @torch.inference_mode()

@@ -26,6 +26,7 @@ from twofold.core.device import choose_device, choose_threads, has_fast_bfloat16
 from twofold.core.estimator import Estimator, seeded
 from twofold.core.learner import Learner
 from twofold.core.loop import Progress, train
+from twofold.core.pictures import side_by_side
 from twofold.data.container import pack, unpack
 from twofold.data.pictures import Pictures, open_pictures
 from twofold.errors import DataError, SettingError
@@ -85,6 +86,14 @@ class RateDistortion(Learner):
         with torch.autocast(pixel_B3YX.device.type, torch.bfloat16, enabled=self.uses_bfloat16):
             back_B3YX = self.codec.synthesise(latent_BCHW, level_B)
         return bits_B / n_pixels, (back_B3YX - pixel_B3YX).square().sum((1, 2, 3)) / n_pixels
+
+    def preview(self, patch_BYXC: Tensor) -> np.ndarray:
+        """Pictures, each beside itself rebuilt at a middling quality."""
+        pixel_B3YX = turned(patch_BYXC, torch.zeros(len(patch_BYXC), 2, dtype=torch.bool, device=patch_BYXC.device))
+        level_B = torch.full((len(patch_BYXC),), N_LEVELS / 2, device=patch_BYXC.device)
+        latent_BCHW = rounded(self.codec.analyse(pixel_B3YX, level_B))
+        back_B3YX = self.codec.synthesise(latent_BCHW, level_B) + 128
+        return side_by_side(patch_BYXC, back_B3YX.round().clamp(0, 255).byte().movedim(1, -1))
 
     def configure(self) -> dict[str, torch.optim.Optimizer]:
         """Muon for the convolutions of the way back, AdamW for all else; the context networks learn fastest."""
@@ -174,10 +183,7 @@ class Compressor(Estimator):
             self.n_iter_ = learner.n_updates
 
     def _check(self) -> None:
-        self._check_settings()
-        for name, low in (("dim", 8), ("depth", 1), ("context_dim", 8), ("patch", 32), ("shrink", 1)):
-            if not getattr(self, name) >= low:
-                raise SettingError(f"{name} is {getattr(self, name)!r}; it must be at least {low}. Give a larger one.")
+        self._check_settings(dim=8, depth=1, context_dim=8, patch=32, shrink=1)
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise SettingError(f"precision is {self.precision!r}. Allowed: auto, float32, bfloat16.")
         if self.patch % BLOCK:

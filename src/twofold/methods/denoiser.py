@@ -25,14 +25,14 @@ from twofold.core.device import PRECISIONS, choose_device, is_half_quicker
 from twofold.core.estimator import Estimator, seeded
 from twofold.core.learner import Learner
 from twofold.core.loop import Progress, train
-from twofold.core.pictures import as_given, each_picture
+from twofold.core.pictures import as_given, each_picture, side_by_side
 from twofold.data.pictures import Pictures, open_pictures
 from twofold.errors import DataError, SettingError
 from twofold.measure.noise import noise_level, predicted_gain, psnr
 from twofold.measure.report import Measure, bootstrap_interval
 from twofold.nn.alike import denoise_alike
 from twofold.nn.muon import Muon
-from twofold.nn.pixels import HALF, from_pixels, turned
+from twofold.nn.pixels import HALF, from_pixels, to_pixels, turned
 from twofold.nn.tiles import in_tiles
 from twofold.nn.unet import NoiseUNet
 
@@ -83,6 +83,14 @@ class NoiseFinder(Learner):
         """The error on held-out windows; of noisy ones that of the neighbour, since the gap moves with the network."""
         losses = self.loss(pixel_NPPC, level_N)
         return {"held_out": float(losses["neighbour" if self.are_noisy else "log_error"])}
+
+    def preview(self, pixel_NPPC: Tensor, level_N: Tensor) -> np.ndarray:
+        """Noisy windows, each beside itself cleaned: half the strongest noise is put on those that are clean."""
+        window_NCPP = from_pixels(pixel_NPPC)
+        if not self.are_noisy:
+            level_N = torch.full_like(level_N, self.max_level / 2)
+            window_NCPP = window_NCPP + level_N.view(-1, 1, 1, 1) * self.normal(*window_NCPP.shape)
+        return side_by_side(to_pixels(window_NCPP), to_pixels(window_NCPP - self.find(window_NCPP, level_N)))
 
     def _from_clean(self, clean_BCPP: Tensor) -> dict[str, Tensor]:
         """Half the logarithm of the squared error: a dB counts the same at every level (PSNR is this logarithm)."""
@@ -199,12 +207,9 @@ class Denoiser(Estimator):
             self.n_iter_ = learner.n_updates
 
     def _check(self) -> None:
-        self._check_settings()
+        self._check_settings(dim=1, depth=1, patch_size=16)
         if not 0 < self.max_noise <= 255:
             raise SettingError(f"max_noise is {self.max_noise}; it must lie between 0 and 255. Give about 55.")
-        for name, least in (("dim", 1), ("depth", 1), ("patch_size", 16)):
-            if getattr(self, name) < least:
-                raise SettingError(f"{name} is {getattr(self, name)}; it must be at least {least}. Give a larger one.")
         if self.precision not in PRECISIONS:
             raise SettingError(f"precision is {self.precision!r}. Allowed: {', '.join(PRECISIONS)}.")
         if self.patch_size % 2:

@@ -170,9 +170,7 @@ class LanguageModel(Estimator):
             self.n_iter_ = learner.n_updates
 
     def _check(self) -> None:
-        for name, low in (("context", 8), ("memory", 0)):
-            if not getattr(self, name) >= low:
-                raise SettingError(f"{name} is {getattr(self, name)!r}; it must be at least {low}. Give a larger one.")
+        self._check_settings(context=8, memory=0)
         if not 0 <= self.held_out < 0.9:
             raise SettingError(f"held_out is {self.held_out!r}; it must be at least 0 and below .9, such as 0.1.")
         if self.precision not in ("auto", "float32", "bfloat16"):

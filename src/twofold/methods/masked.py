@@ -29,6 +29,7 @@ from twofold.core.estimator import Estimator, seeded
 from twofold.core.learner import Learner
 from twofold.core.loop import Progress, train
 from twofold.core.painting import each_painted, painting_measure
+from twofold.core.pictures import side_by_side
 from twofold.core.splits import hold_out
 from twofold.core.views import ViewJudge, probes
 from twofold.data.pictures import Pictures, open_pictures
@@ -39,7 +40,7 @@ from twofold.measure.symmetry import may_be_mirrored
 from twofold.nn.fill import filled
 from twofold.nn.muon import Muon
 from twofold.nn.patch_code import learn_patch_code
-from twofold.nn.pixels import from_pixels
+from twofold.nn.pixels import from_pixels, to_pixels
 from twofold.nn.sparse_vit import PatchPainter, SparseViT, as_patches, as_picture, visible
 from twofold.nn.view_encoder import ViewEncoder, parts_of
 from twofold.nn.views import N_CHANCES, changed
@@ -137,6 +138,13 @@ class MaskedLearner(Learner):
         """The loss on held-out pictures, and how many directions the transformer's features use."""
         mean_ND = parts_of(self.network.encoder.vit, from_pixels(pixel_NSSC[:N_RANKED])).cpu()
         return super().evaluate(pixel_NSSC) | {"rank": effective_rank(mean_ND.numpy())}
+
+    def preview(self, pixel_NSSC: Tensor) -> np.ndarray:
+        """Pictures with most patches hidden (grey), each beside itself painted."""
+        picture_NCSS, vit = from_pixels(pixel_NSSC), self.network.encoder.vit
+        painted_NTX, _ = self.network.paint(picture_NCSS, place_NM := self.visible(picture_NCSS))
+        hidden_NCSS = vit.is_visible(place_NM) * picture_NCSS
+        return side_by_side(to_pixels(hidden_NCSS), to_pixels(as_picture(painted_NTX, vit.patch)))
 
     def view(self, pixel_BSSC: Tensor, jitters: float) -> Tensor:
         """A view of each picture, (B, C, S, S) in -1..1."""
@@ -251,14 +259,11 @@ class MaskedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estim
             self.n_iter_ = learner.n_updates
 
     def _check(self) -> None:
-        self._check_settings()
+        self._check_settings(dim=8, depth=1, n_words=0, image_size=8)
         if not 0 <= self.hidden < 1:
             raise SettingError(f"hidden is {self.hidden}; it must be at least 0 and below 1. Give about 0.75.")
         if not self.invariance >= 0:
             raise SettingError(f"invariance is {self.invariance}; it must be at least 0. Give 1, or 0 for pixels only.")
-        for name, least in (("dim", 8), ("depth", 1), ("n_words", 0), ("image_size", 8)):
-            if (value := getattr(self, name)) is not None and value < least:
-                raise SettingError(f"{name} is {value}; it must be at least {least}. Give a larger one.")
         if self.image_size is not None and self.image_size > LARGEST:
             raise SettingError(f"image_size is {self.image_size}; it must be at most {LARGEST}. Give a smaller one.")
         if self.precision not in PRECISIONS:

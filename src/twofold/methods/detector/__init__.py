@@ -120,15 +120,12 @@ class AnomalyDetector(OutlierMixin, Estimator):
             self._conclude()
 
     def _check(self) -> None:
-        self._check_settings()
+        self._check_settings(dim=1, depth=1, n_references=1)
         for name, low, high in (("alarm_rate", 0, 1), ("trim", -1e-9, 0.5)):
             if not low < getattr(self, name) < high:
                 raise SettingError(
                     f"{name} is {getattr(self, name)!r}; it must lie between {max(low, 0):g} and {high:g}."
                 )
-        for name in ("dim", "depth", "n_references"):
-            if not getattr(self, name) >= 1:
-                raise SettingError(f"{name} is {getattr(self, name)!r}; it must be at least 1. Give a larger one.")
         if self.image_size < 2 * STRIDE or self.image_size % STRIDE:
             near = max(2, round(self.image_size / STRIDE)) * STRIDE
             raise SettingError(f"image_size is {self.image_size!r}; it must be 32, 48, 64, ... Give {near}.")

@@ -139,13 +139,10 @@ class GAN(Estimator):
         return 0.0 if self.loss == "dcgan" else self.ema
 
     def _check(self) -> None:
-        self._check_settings()
+        self._check_settings(noise_dim=1, dim=1, size=1)
         for name, allowed in (("loss", LOSSES), ("precision", PRECISIONS)):
             if (value := getattr(self, name)) not in allowed:
                 raise SettingError(f"{name} is {value!r}. Allowed: {', '.join(allowed)}.")
-        for name, least in (("noise_dim", 1), ("dim", 1), ("size", 1)):
-            if (number := getattr(self, name)) is not None and number < least:
-                raise SettingError(f"{name} is {number}; it must be at least {least}. Give a larger one.")
         if self.gamma is not None and not self.gamma > 0:
             raise SettingError(f"gamma is {self.gamma}; it must be greater than 0. Give about 0.1.")
         if not 0 <= self.ema < 1:
