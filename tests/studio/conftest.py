@@ -91,6 +91,7 @@ def served(runs_folder):
     yield {**told, "port": port, "url": f"http://127.0.0.1:{port}", "process": process}
     process.terminate()
     process.wait(60)
+    process.stdout.close()
 
 
 def wait_for(port: int, patience: float = 30.0) -> None:

@@ -29,6 +29,7 @@ COMMANDS = {
     "turing": ("turing", "RUN|REAL DATA|FAKE", "real or fake? what a machine can tell, and what it goes by"),
     "describe": ("describe", "RUN PICTURE...", "a caption for each picture, as a clip run learned to write them"),
     "classify": ("describe", "RUN PICTURE... --labels A,B", "which of these labels fits, without training on them"),
+    "export": ("export", "RUN -o MODEL.onnx", "a run's network for programs without Python"),
     "studio": ("twofold.studio.command", "[--runs DIR]", "pages for all of this, on this machine alone"),
     "runs": ("look", "[DIR]", "the runs in a folder"),
     "show": ("look", "RUN", "one run: settings, data, measures, progress"),

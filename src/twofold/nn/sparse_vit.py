@@ -88,7 +88,7 @@ class SparseViT(nn.Module):
 
     def tokens(self, picture_BCSS: Tensor, place_BV: Tensor | None = None) -> Tensor:
         """A vector (B, V, D) for each of these patches, computed from them alone."""
-        patch_BTX, place_BTD = as_patches(picture_BCSS, self.patch), self.place_TD.expand(len(picture_BCSS), -1, -1)
+        patch_BTX, place_BTD = as_patches(picture_BCSS, self.patch), self.place_TD.expand(picture_BCSS.shape[0], -1, -1)
         if place_BV is not None:
             patch_BTX, place_BTD = picked(patch_BTX, place_BV), picked(place_BTD, place_BV)
         x_BVD = self.embedding(patch_BTX) + place_BTD

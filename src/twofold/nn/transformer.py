@@ -71,7 +71,7 @@ class Attention(nn.Module):
             key_BHTE, value_BHTE = cache.extended(layer, key_BHTE, value_BHTE)
         # a whole sequence sees what stands before each token; one new token sees all that is kept
         mixed_BHTE = functional.scaled_dot_product_attention(
-            query_BHTE, key_BHTE, value_BHTE.to(query_BHTE.dtype), is_causal=T > 1
+            query_BHTE, key_BHTE, value_BHTE.to(query_BHTE.dtype), is_causal=bool(T > 1)
         )
         return self.out(mixed_BHTE.transpose(1, 2).reshape(B, T, D))
 

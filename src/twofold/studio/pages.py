@@ -52,6 +52,10 @@ async def show_wish(request: Request, wish: str) -> str:
 
 def _page(name: str, wish: Wish | None = None) -> str:
     told: dict[str, Any] = {} if wish is None else asdict(wish)
+    if wish is not None and not wish.drawing:
+        # the page on which any method is learned shows the drawing of the one that is chosen
+        told["drawings"] = {other.methods[0]: asdict(other.drawing) for other in WISHES.values()
+                            if other.methods and other.drawing and other.key != "turing"}  # fmt: skip
     # a block of data, not of script; `<` must not end it
     about = json.dumps(told).replace("<", "\\u003c")
     return _environment.get_template(name).render(wishes=WISHES, wish=wish, about=about, version=__version__)

@@ -4,14 +4,14 @@ import { get, post, upload } from "./api.js";
 import { $, busy, choice, el, field, fill, problem, say } from "./dom.js";
 
 // Draw the form into `host`; `onBegun(job)` is called when a training is in the queue.
-export async function learnForm(host, wish, onBegun) {
+export async function learnForm(host, wish, onBegun, onMethod = () => {}) {
   const [methods, stocks] = await Promise.all([get("/methods"), get("/data")]).catch((error) => { fill(host, problem(error)); throw error; });
   const chosen = choice(methods.map(({ name, about }) => [name, `${name}: ${about}`]), wish.methods?.[0]);
   const data = await dataPicker(stocks, wish);
   const more = el("div");
   const form = el("form", { novalidate: true }, el("div", { class: "fields" },
     wish.methods?.length ? null : field("Method", chosen, "What is to be learned."), data.node), more);
-  const draw = () => drawFields(more, methods.find(({ name }) => name === chosen.value), wish, data);
+  const draw = () => { drawFields(more, methods.find(({ name }) => name === chosen.value), wish, data); onMethod(chosen.value); };
   chosen.addEventListener("change", draw);
   draw();
   const button = el("button", { class: "main", type: "submit" }, "Learn");
@@ -100,6 +100,17 @@ function drawFields(host, method, wish, data) {
       el("div", { class: "fields" }, ...rest.filter((line) => !line.is_shared).map(byName)),
       el("h3", {}, "Shared by all methods"),
       el("div", { class: "fields" }, ...rest.filter((line) => line.is_shared).map(byName))));
+  if (isOwn) data.node.addEventListener("change", () => suit(host, rest.filter(({ name }) => name in first), first, data.value() === wish.stock));
+}
+
+// What suits the page's sample goes back to the defaults for other data, unless it was changed by hand.
+function suit(host, lines, first, isSample) {
+  for (const { name, default: usual } of lines) {
+    const node = $(`[name="${name}"]`, host), [from, to] = isSample ? [usual, first[name]] : [first[name], usual];
+    if (JSON.stringify(valueOf(node)) !== JSON.stringify(from)) continue;
+    if (node.type === "checkbox") node.checked = to === true;
+    else node.value = to ?? "";
+  }
 }
 
 const ASKS = { label: ["Label", "The column that holds labels: never a feature."], normal: ["Normal value", "The label of what is normal: only that is learned from."] };

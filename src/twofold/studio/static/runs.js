@@ -4,7 +4,7 @@ import { get, post, remove, url } from "./api.js";
 import { $, busy, el, facts, fill, number, problem, seconds } from "./dom.js";
 import { curves, watch } from "./training.js";
 
-const PAGES = { autoencoder: "map", denoiser: "clean", detector: "odd", compressor: "smaller", gan: "new", masked: "fill", language: "write", clip: "search", transfer: "recognise" };
+export const PAGES = { autoencoder: "map", denoiser: "clean", detector: "odd", compressor: "smaller", gan: "new", masked: "fill", language: "write", clip: "search", transfer: "recognise" };
 
 export function runTable(runs) {
   if (!runs.length) return el("p", { class: "soft" }, "None yet. Every page learns with one button; its sample data are built in.");

@@ -1,6 +1,6 @@
 // A training that is under way: curves, what it shows on the way, how long it takes, stop and go on.
 
-import { follow, post, url } from "./api.js";
+import { follow, get, post, url } from "./api.js";
 import { busy, el, facts, fill, number, problem, seconds } from "./dom.js";
 import { colour, plot } from "./plots.js";
 
@@ -12,15 +12,15 @@ export function watch(host, job, networks, onEnd = () => {}) {
   const notes = el("div", { class: "soft" }), actions = el("div", { class: "row" }, stop);
   fill(host, told, el("div", { class: "progress" }, bar), actions,
     el("div", { class: "side-by-side" }, losses, measures, el("figure", {}, preview)), notes);
-  let lines = [], state = job, drawn = 0;
+  let lines = [], state = job, drawn = 0, minutes = null;
   stop.addEventListener("click", () => busy(stop, host, () => post(`/jobs/${job.id}/stop`)));
 
   const tell = () => {
     const last = lines.at(-1);
     fill(told, facts([["run", job.name], ["state", words(state)], ["step", last ? `${last.step}${last.n_steps ? ` of ${last.n_steps}` : ""}` : "–"],
-      ["trained", seconds(last?.seconds ?? null)], ["still takes", last?.n_steps && state.state === "running" ? `about ${seconds((last.n_steps - last.step) * last.seconds / Math.max(1, last.step))}` : "–"],
+      ["trained", seconds(last?.seconds ?? null)], ["still takes", state.state === "running" && last ? `about ${seconds(left(last, minutes))}` : "–"],
       ...Object.entries(latest(lines)).slice(0, 4).map(([name, value]) => [name.replaceAll("_", " "), number(value)])]));
-    bar.style.width = `${100 * Math.min(1, last?.n_steps ? last.step / last.n_steps : state.state === "finished" ? 1 : 0)}%`;
+    bar.style.width = `${100 * (state.state === "finished" ? 1 : last ? share(last, minutes) : 0)}%`;
     if (last) networks?.losses(last.losses);
     fill(notes, ...lines.filter(({ note }) => note).slice(-4).map(({ note }) => el("p", {}, note)));
   };
@@ -28,12 +28,19 @@ export function watch(host, job, networks, onEnd = () => {}) {
     if (performance.now() - drawn < 900 && !over(state)) return;
     drawn = performance.now();
     curves(losses, lines, "losses", "loss").catch(() => {});
-    if (Object.keys(latest(lines)).length) { measures.hidden = false; curves(measures, lines, "measures", "measure").catch(() => {}); }
+    if (!Object.keys(latest(lines)).length) return;
+    // the first plot makes room for the second
+    if (measures.hidden) { measures.hidden = false; window.dispatchEvent(new Event("resize")); }
+    curves(measures, lines, "measures", "measure").catch(() => {});
   };
   networks?.alive(true);
   tell();
   return follow(job.id, {
-    lines: (event) => { lines = event.is_whole ? event.lines : lines.concat(event.lines); tell(); draw(); },
+    lines: (event) => {
+      if (!lines.length) get(`/runs/${job.run}`).then((run) => { minutes = run.settings.minutes; tell(); }).catch(() => {});
+      lines = event.is_whole ? event.lines : lines.concat(event.lines);
+      tell(); draw();
+    },
     preview: ({ changed }) => { preview.src = url(`/runs/${job.run}/preview?${changed}`); preview.hidden = false; },
     state: (event) => {
       state = event; tell();
@@ -45,6 +52,10 @@ export function watch(host, job, networks, onEnd = () => {}) {
     },
   });
 }
+
+// How much is done: by steps or by the clock, whichever is further, as the training itself reckons.
+const share = (last, minutes) => Math.min(1, Math.max(last.n_steps ? last.step / last.n_steps : 0, minutes ? last.seconds / (60 * minutes) : 0));
+const left = (last, minutes) => { const done = share(last, minutes); return done ? last.seconds * (1 - done) / done : null; };
 
 const over = ({ state }) => ["finished", "stopped", "failed"].includes(state);
 const words = ({ state }) => ({ waiting: "waits for another training", running: "learning", stopping: "coming to an end" })[state] ?? state;

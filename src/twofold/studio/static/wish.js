@@ -7,7 +7,7 @@ import { drawNetworks } from "./networks.js";
 import { watch } from "./training.js";
 
 const wish = about();
-const networks = wish.drawing ? drawNetworks($("#networks"), wish.drawing) : null;
+let networks = wish.drawing ? drawNetworks($("#networks"), wish.drawing) : null;
 
 // The runs of this page's methods; `use.show(host, run)` of uses/KEY.js is called with the chosen one.
 async function openUse(first = null) {
@@ -37,7 +37,13 @@ function begin(job) {
   $("#training").scrollIntoView({ behavior: "smooth", block: "nearest" });
 }
 
-if ($("#learn-form")) learnForm($("#learn-form"), wish, begin).catch(() => {});
+// where any method can be learned, the drawing is that of the chosen one
+const drawMethod = (method) => { if (wish.drawings?.[method]) networks = drawNetworks($("#networks"), wish.drawings[method]); };
+
+// a page may add to the form, by `prepare(form, begin)` of uses/KEY.js
+const prepare = async () => (await import(`./uses/${wish.key}.js`)).prepare?.($("#learn-form"), begin);
+
+if ($("#learn-form")) learnForm($("#learn-form"), wish, begin, drawMethod).then(prepare).catch(() => {});
 openUse();
 // a training of this page's method that is under way, begun here before or in another window
 get("/jobs").then((jobs) => {
