@@ -50,8 +50,13 @@ async def show_wish(request: Request, wish: str) -> str:
     return _page(own if (_TEMPLATES / own).is_file() else "wish.html", WISHES[wish])
 
 
+def _miniatures() -> dict[str, Any]:
+    """The drawing of each page, for the small ones on the first page."""
+    return {key: asdict(wish.drawing) for key, wish in WISHES.items() if wish.drawing}
+
+
 def _page(name: str, wish: Wish | None = None) -> str:
-    told: dict[str, Any] = {} if wish is None else asdict(wish)
+    told: dict[str, Any] = {"drawings": _miniatures()} if wish is None else asdict(wish)
     if wish is not None and not wish.drawing:
         # the page on which any method is learned shows the drawing of the one that is chosen
         told["drawings"] = {other.methods[0]: asdict(other.drawing) for other in WISHES.values()

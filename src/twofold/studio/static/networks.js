@@ -9,7 +9,7 @@ function svg(tag, attributes = {}, text = null) {
   return node;
 }
 
-const place = (part) => [part.x / 100 * (WIDTH - W - 8) + W / 2 + 4 - W * 0.08 * 0, part.y / 100 * (HEIGHT - H - 34) + H / 2 + 6];
+const place = (part) => [part.x / 100 * (WIDTH - W - 8) + W / 2 + 4, part.y / 100 * (HEIGHT - H - 34) + H / 2 + 6];
 
 function outline(part) {
   const [x, y] = place(part), w = W / 2, h = H / 2, slope = 15;
@@ -33,8 +33,19 @@ function arrow(from, to, label, isBack) {
   group.append(svg("path", { class: isBack ? "flow back" : "flow", d }));
   const tip = isBack ? `${x2 - 5},${y2 - H / 2 - 8} ${x2 + 5},${y2 - H / 2 - 8} ${x2},${y2 - H / 2}` : `${end},${y2 - 5} ${end},${y2 + 5} ${end + 7 * way},${y2}`;
   group.append(svg("polygon", { class: "head", points: tip }));
-  if (label) group.append(svg("text", { class: "about", x: (x1 + x2) / 2, y: isBack ? 2 : (y1 + y2) / 2 - 10 }, label));
+  // above the top of the curve, which is a cubic
+  const top = isBack ? (y1 + y2 - H - 6) / 8 - 10.5 : (y1 + y2) / 2;
+  if (label) group.append(svg("text", { class: "about", x: (x1 + x2) / 2, y: top - 9 }, label));
   return group;
+}
+
+// The same without words, small: for a card.
+export function miniature(drawing) {
+  const parts = Object.fromEntries(drawing.parts.map((part) => [part.id, part]));
+  const canvas = svg("svg", { viewBox: `0 -14 ${WIDTH} ${HEIGHT}` });
+  for (const { start, end } of drawing.arrows) canvas.append(arrow(parts[start], parts[end], "", parts[end].x < parts[start].x));
+  canvas.append(...drawing.parts.map(outline));
+  return canvas;
 }
 
 // Draw into a figure; the answer updates it: alive(true), losses({term: value}), shapes({tensor: [..]}).
@@ -80,6 +91,6 @@ function showSizes(drawing, places, tensors) {
     const own = Object.entries(tensors).filter(([name]) => part.weights.some((stem) => name.startsWith(stem)));
     const n = own.reduce((sum, [, shape]) => sum + shape.reduce((a, b) => a * b, 1), 0);
     const layers = own.filter(([, shape]) => shape.length > 1).length;
-    if (n) places[part.id].textContent = `${layers} layers, ${n.toLocaleString("en")} weights`;
+    if (n) places[part.id].textContent = layers ? `${layers} layers, ${n.toLocaleString("en")} weights` : `${n.toLocaleString("en")} numbers`;
   }
 }
