@@ -46,7 +46,7 @@ async function dataPicker(stocks, wish) {
     event.preventDefault(); drop.classList.remove("over");
     add(await dropped(event.dataTransfer));
   });
-  const node = el("div", {}, field("Data", select, "A built-in sample, what you uploaded, or a folder that was named at the start."),
+  const node = el("div", { class: "wide" }, field("Data", select, "A built-in sample, what you uploaded, or a folder that was named at the start."),
     el("details", {}, el("summary", {}, "Your own data"), drop, told));
   const columns = el("datalist", { id: "columns" });
   node.append(columns);

@@ -2,9 +2,8 @@
 
 import { get, post, remove, url } from "./api.js";
 import { $, busy, el, facts, fill, number, problem, seconds } from "./dom.js";
-import { curves, watch } from "./training.js";
-
-export const PAGES = { autoencoder: "map", denoiser: "clean", detector: "odd", compressor: "smaller", gan: "new", masked: "fill", language: "write", clip: "search", transfer: "recognise" };
+import { measureForm } from "./measuring.js";
+import { curves, PAGES, watch } from "./training.js";
 
 export function runTable(runs) {
   if (!runs.length) return el("p", { class: "soft" }, "None yet. Every page learns with one button; its sample data are built in.");
@@ -16,7 +15,7 @@ function row(run) {
   const [name, value] = Object.entries(run.measures)[0] ?? [];
   return el("tr", {}, el("td", {}, el("a", { href: `/runs?run=${run.id}` }, run.name)), el("td", {}, run.method),
     el("td", {}, el("span", { class: `tag ${run.state}` }, run.state)), el("td", {}, run.data), el("td", {}, seconds(run.seconds)),
-    el("td", {}, name ? `${name.replaceAll("_", " ")} ${number(value)}` : ""), el("td", {}, run.when));
+    el("td", {}, name ? `${name.replaceAll("_", " ")} ${number(value)}` : ""), el("td", { class: "when" }, run.when));
 }
 
 async function showRun(id) {
@@ -29,7 +28,7 @@ async function showRun(id) {
   const preview = run.has_preview ? el("img", { class: "pixels", src: url(`/runs/${id}/preview`), alt: "What the training showed on the way" }) : null;
   fill(host, facts([["method", run.method], ["state", run.state], ["learned from", run.data], ["steps", run.step], ["trained", seconds(run.seconds)],
     ...Object.entries(run.measures).slice(0, 6).map(([name, value]) => [name.replaceAll("_", " "), number(value)])]),
-  actions(run, host), plots, preview && el("figure", {}, preview), el("h3", {}, "Model card"), el("pre", {}, run.card.replace(/^---[\s\S]*?---\n/, "")),
+  actions(run, host), plots, preview && el("figure", {}, preview), run.state === "finished" || run.state === "stopped" ? await measureForm(run) : null, el("h3", {}, "Model card"), el("pre", {}, run.card.replace(/^---[\s\S]*?---\n/, "")),
   el("details", {}, el("summary", {}, "Settings"), el("pre", {}, changed.map(([name, value]) => `${name}: ${JSON.stringify(value)}`).join("\n"))));
   if (lines.length) {
     curves(plots.children[0], lines, "losses", "loss").catch(() => {});

@@ -4,6 +4,9 @@ import { follow, get, post, url } from "./api.js";
 import { busy, el, facts, fill, number, problem, seconds } from "./dom.js";
 import { colour, plot } from "./plots.js";
 
+// Where a method's runs are used.
+export const PAGES = { autoencoder: "map", denoiser: "clean", detector: "odd", compressor: "smaller", gan: "new", masked: "fill", language: "write", clip: "search", transfer: "recognise" };
+
 // Watch a job in `host`; networks (may be null) come alive; `onEnd(job)` is called when it is over.
 export function watch(host, job, networks, onEnd = () => {}) {
   const told = el("div"), bar = el("div"), losses = el("div", { class: "plot" }), measures = el("div", { class: "plot", hidden: true });
@@ -63,9 +66,11 @@ const latest = (lines) => lines.findLast((line) => Object.keys(line.measures ?? 
 
 function ending(job, onEnd) {
   const done = el("span", { class: job.state === "failed" ? "error" : "good" }, { finished: "Learned.", stopped: "Stopped; what was learned so far can be used.", failed: "It failed." }[job.state]);
+  const place = document.getElementById("use") ? "#use" : `/${PAGES[job.title.split(" ")[0]] ?? "runs"}?run=${job.run}`;
+  const use = job.state === "failed" ? null : el("a", { class: "button", href: place }, "Use it");
   const link = el("a", { class: "button", href: `/runs?run=${job.run}` }, "Look at the run");
   const alarms = (job.result?.alarms ?? []).map((text) => el("p", { class: "error" }, text));
-  return [done, link, ...alarms];
+  return [done, use, link, ...alarms];
 }
 
 // Loss terms or measures over steps.

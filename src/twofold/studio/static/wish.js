@@ -27,6 +27,7 @@ async function openUse(first = null) {
     await use?.show(host, run);
   };
   list.addEventListener("change", show);
+  if (!$(".jump")) $("main header").prepend(el("a", { class: "jump", href: "#use" }, "Use what was learned ↓"));
   fill(place, field("Run", list, "What was learned before can be used at any time."));
   await show();
 }
