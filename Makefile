@@ -31,7 +31,7 @@ bench: setup
 	for name in latent_order anomaly_tables anomaly_explain fraud resume language text_compression novels \
 		turing_statistics machine_judge transfer_hymenoptera transfer_few_shot selfsupervised_cifar masked_labels masked_inpaint \
 		denoising planar_map anomaly_images image_feeding gan_pictures gan_texts gan_sounds gan_small_sets \
-		clip_training captions nothing_fits search_folder gallery_kills record; do \
+		clip_training captions nothing_fits search_folder gallery_kills studio_load studio_schema record; do \
 		$(BIN)/python benchmarks/$$name.py || exit 1; done
 
 format: setup
