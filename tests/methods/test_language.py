@@ -47,7 +47,7 @@ def test_it_foresees_its_own_kind_of_text_better_than_another(model):
 
 def test_bits_per_byte_count_bytes_and_not_tokens(model):
     text = "Anna saw a fox. Größe, 日本.\n"
-    nats = model._nats(model.vocabulary_.encode(text)).sum()
+    nats = model.token_nats(model.vocabulary_.encode(text)).sum()
     assert model.bits_per_byte([text]) == pytest.approx(nats / math.log(2) / len(text.encode()))
 
 
@@ -57,7 +57,7 @@ def test_reading_with_a_cache_foresees_as_reading_at_once(model):
     for token in token_N.tolist():
         nats.append(-float(torch.log_softmax(reader.logits()[0].double(), 0)[token]))
         reader.read(torch.tensor([[token]]))
-    np.testing.assert_allclose(nats, model._nats(token_N), atol=1e-3)
+    np.testing.assert_allclose(nats, model.token_nats(token_N), atol=1e-3)
 
 
 def test_writing_is_repeatable_by_its_seed_and_stops_at_the_stop_text(model):

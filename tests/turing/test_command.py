@@ -44,8 +44,16 @@ def test_items_of_training_are_no_real_items(folders, capsys):
     assert found["n_real"] == 39 and "1 real items were seen in training" in err
 
 
-def test_a_run_in_the_second_place_and_a_human_judge_are_refused_with_what_to_do(folders, capsys):
-    assert "machine" in told(capsys, "a", "b", "--judge", "human", code=2)[0]["error"]
+def test_what_people_cannot_be_asked_is_refused_before_anything_is_served(folders, capsys):
+    human = (folders / "real", folders / "fake", "--judge", "human", "--runs", folders / "runs")
+    assert "1 to 200" in told(capsys, *human, "-n", 0, code=2)[0]["error"]
+    assert "50 to 60000" in told(capsys, *human, "--view-milliseconds", 5, code=2)[0]["error"]
+    assert "100 were asked for" in told(capsys, *human, "-n", 100, code=2)[0]["error"]
+    assert "--seen is for" in told(capsys, *human, "--seen", folders / "real", code=2)[0]["error"]
+    assert not list((folders / "runs").rglob("trial.json"))
+
+
+def test_a_run_in_the_second_place_is_refused_with_what_to_do(folders, capsys):
     assert "does not exist" in told(capsys, folders / "absent.csv", folders / "fake", code=2)[0]["error"]
     (folders / "fake" / "config.json").write_text("{}")
     assert "a run stands first" in told(capsys, folders / "real", folders / "fake", code=2)[0]["error"]

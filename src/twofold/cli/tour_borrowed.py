@@ -5,8 +5,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from twofold.cli.pictures import side_by_side
-from twofold.cli.report import Chapter, figure_html
+from twofold.cli.report import Chapter, rows_html
 from twofold.core.painting import random_mask
 from twofold.data.pictures import Pictures
 from twofold.data.samples import load_pictures
@@ -17,13 +16,13 @@ from twofold.methods.transfer import TransferClassifier
 __all__ = ["borrowed_chapter"]
 
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-N_LABELS, N_SHOWN = 5, 12
+N_SIGNS, N_LABELS, N_SHOWN = 2500, 5, 12
 
 
 def borrowed_chapter(seed: int) -> Chapter:
     """Learn from signs without labels, then from five labels a letter; beside the same network that saw nothing."""
     signs, labelled, test = _signs(seed)
-    masked = MaskedAutoencoder(n_steps=80, dim=96, depth=2, n_words=384, seed=seed).fit(signs)
+    masked = MaskedAutoencoder(n_steps=60, dim=96, depth=2, n_words=256, seed=seed).fit(signs)
     with TemporaryDirectory() as folder:
         bodies = {"taught": masked, "untaught": MaskedAutoencoder(n_steps=1, dim=96, depth=2, invariance=0, seed=seed)}
         bodies["untaught"].fit(signs.take(range(50)))
@@ -44,10 +43,10 @@ def borrowed_chapter(seed: int) -> Chapter:
         Measure("accuracy, frozen body", accuracy.value, accuracy.interval, beside),
         [
             (
-                figure_html(side_by_side(_painted(masked, test, seed))),
+                rows_html(_painted(masked, test, seed)),
                 "Unseen letters: 60 % hidden, painted back, and the truth.",
             ),
-            (figure_html(side_by_side(_mistaken(frozen, test))), "Letters that the frozen body's classifier mistook."),
+            (rows_html(_mistaken(frozen, test)), "Unseen letters that the frozen body's classifier mistook."),
         ],
     )
 
@@ -67,7 +66,8 @@ def _signs(seed: int) -> tuple[Pictures, Pictures, Pictures]:
         np.concatenate([rows[letter][part] for letter in LETTERS]) for part in (slice(N_LABELS), slice(N_LABELS, None))
     )
     pools = [_lettered(glyphs.take(part), letter_N[part]) for part in (labelled, test)]
-    return glyphs.take(np.setdiff1d(np.arange(len(glyphs)), test)), *pools
+    others = rng.permutation(np.setdiff1d(np.arange(len(glyphs)), test))[:N_SIGNS]
+    return glyphs.take(np.sort(others)), *pools
 
 
 def _lettered(pictures: Pictures, letter_N: np.ndarray) -> Pictures:
@@ -88,6 +88,9 @@ def _painted(masked: MaskedAutoencoder, test: Pictures, seed: int) -> list[tuple
 def _mistaken(model: TransferClassifier, test: Pictures) -> list[tuple[str, list[np.ndarray]]]:
     assert test.labels is not None
     said = model.predict(test)
-    wrong = np.flatnonzero(said != test.labels)[:N_SHOWN]
-    title = " ".join(f"{test.labels[i]}→{said[i]}" for i in wrong)
-    return [(title, list(test.take(wrong)))] if len(wrong) else [("none", list(test.take(range(N_SHOWN))))]
+    wrong = said != test.labels
+    names, counts = np.unique(said[wrong], return_counts=True)
+    return [
+        (f"taken for {name}", list(test.take(np.flatnonzero(wrong & (said == name))[:N_SHOWN])))
+        for name in names[np.argsort(-counts)][:6]
+    ]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from twofold.cli.pictures import bytes_and_error, glyph_map, side_by_side
-from twofold.cli.report import Chapter, figure_html
+from twofold.cli.pictures import bytes_and_error, picture_map
+from twofold.cli.report import Chapter, figure_html, rows_html
 from twofold.data.pictures import Pictures
 from twofold.data.samples import load_pictures
 from twofold.data.sheets import overlays
@@ -22,18 +22,18 @@ def map_chapter(seed: int) -> Chapter:
     """Latin, Greek and Cyrillic letters, and where they lie on a plane."""
     letters = _letters(seed)
     train, test = _parts(letters, 0.8)
-    autoencoder = Autoencoder(n_steps=100, map_steps=150, latent_dim=16, dim=128, seed=seed).fit(train)
+    autoencoder = Autoencoder(n_steps=100, map_steps=150, latent_dim=16, dim=128, image_size=24, seed=seed).fit(train)
     measures = {measure.name: measure for measure in autoencoder.evaluate(test)}
     return Chapter(
         "Autoencoder on pictures",
-        "The same bottleneck, with convolutions: 1,024 pixels of a letter in 16 numbers. A second network lays the "
+        "The same bottleneck, with convolutions: 576 pixels of a letter in 16 numbers. A second network lays the "
         "letters on a plane so that neighbours stay neighbours.",
         "letters of three scripts on a plane",
         next(measure for name, measure in measures.items() if name.startswith("trustworthiness of the map")),
         [
-            (figure_html(glyph_map(autoencoder.map(test), test)), "Letters never seen in training, by their place."),
+            (picture_map(autoencoder.map(test), test), "Letters never seen in training, by their place."),
             (
-                figure_html(side_by_side([("original", list(test.take(range(12)))), *_rebuilt(autoencoder, test)])),
+                rows_html(_rebuilt(autoencoder, test), 1.5),
                 "Unseen letters, and the same from 2, 4, 8 and 16 numbers.",
             ),
         ],
@@ -42,7 +42,8 @@ def map_chapter(seed: int) -> Chapter:
 
 def _rebuilt(autoencoder: Autoencoder, test: Pictures) -> list[tuple[str, list[np.ndarray]]]:
     few = test.take(range(12))
-    return [(f"{k} numbers", list(autoencoder.reconstruct(few, k))) for k in (2, 4, 8, 16)]
+    told = [(f"{k} numbers", list(autoencoder.reconstruct(few, k))) for k in (2, 4, 8, 16)]
+    return [("original", list(few.resized(24))), *told]
 
 
 def denoiser_chapter(seed: int) -> Chapter:
@@ -52,7 +53,7 @@ def denoiser_chapter(seed: int) -> Chapter:
     few = list(test.take(range(12)))
     rng = np.random.default_rng(seed)
     noisy = [_noisy(picture, 50, rng) for picture in few]
-    photo = load_pictures("photos")[0][60:220, 60:300]
+    photo = load_pictures("photos")[0][70:182, 70:246]
     noisy_photo = _noisy(photo, 25, rng)
     clean_photo, gain = denoise_alone(noisy_photo)
     return Chapter(
@@ -63,11 +64,11 @@ def denoiser_chapter(seed: int) -> Chapter:
         denoiser.evaluate(test.take(range(60)))[-1],
         [
             (
-                figure_html(side_by_side([("noisy", noisy), ("cleaned", denoiser.denoise(noisy)), ("truth", few)])),
+                rows_html([("noisy", noisy), ("cleaned", denoiser.denoise(noisy)), ("truth", few)]),
                 "Unseen letters with noise of 50 of 255.",
             ),
             (
-                figure_html(side_by_side([("", [noisy_photo, clean_photo])], scale=2.6)),
+                rows_html([("noisy", [noisy_photo]), ("cleaned", [clean_photo])], 1.9),
                 f"A photograph with noise of 25, and cleaned by itself: {gain:.1f} dB foreseen, no clean one seen.",
             ),
         ],
@@ -91,8 +92,8 @@ def compressor_chapter(seed: int) -> Chapter:
         [
             (figure_html(bytes_and_error(curve, jpeg)), "Bits a pixel against PSNR, real files; beside JPEG."),
             (
-                figure_html(side_by_side(_written(compressor, unseen[0]), scale=2.0)),
-                "The same unseen part at three sizes.",
+                rows_html(_written(compressor, unseen[0])),
+                "An unseen part of a photograph from files of three sizes; its middle is shown.",
             ),
         ],
     )
@@ -100,8 +101,8 @@ def compressor_chapter(seed: int) -> Chapter:
 
 def _written(compressor: Compressor, picture: np.ndarray) -> list[tuple[str, list[np.ndarray]]]:
     files = [compressor.compress(picture, quality) for quality in (10, 40, 80)]
-    name = " / ".join(f"{len(file)} B" for file in files)
-    return [(name, [compressor.decompress(file) for file in files])]
+    sizes = " / ".join(f"{len(file):,}" for file in files)
+    return [(f"{sizes} bytes", [compressor.decompress(file)[56:200, 56:200] for file in files])]
 
 
 def defect_chapter(seed: int) -> Chapter:
@@ -120,7 +121,7 @@ def defect_chapter(seed: int) -> Chapter:
         "Learn what whole signs look like, patch by patch; say where a picture is like none of them.",
         "whole Braille signs; half of the unseen ones were scratched",
         detector.evaluate(shown, is_scratched)[0],
-        [(figure_html(side_by_side(rows)), "The strangest unseen signs, and where they are strange.")],
+        [(rows_html(rows, 2), "The strangest unseen signs, and where they are strange.")],
     )
 
 

@@ -212,7 +212,7 @@ class LanguageModel(Estimator):
         self.measures_: dict[str, float] = {}
         if len(held_N) < 2:
             return
-        data, nats = self.vocabulary_.decode_bytes(held_N), self._nats(held_N)
+        data, nats = self.vocabulary_.decode_bytes(held_N), self.token_nats(held_N)
         self.measures_ = {
             "bits per byte, held out": float(nats.sum()) / math.log(2) / len(data),
             "nats a token, held out": float(nats.mean()),
@@ -272,7 +272,7 @@ class LanguageModel(Estimator):
         token_N = self.vocabulary_.encode(text)
         if not len(token_N):
             raise DataError("the text is empty, so nothing can be scored. Give one with at least one character.")
-        return float(self._nats(token_N).sum()) / math.log(2) / len(text.encode("utf-8", "surrogateescape"))
+        return float(self.token_nats(token_N).sum()) / math.log(2) / len(text.encode("utf-8", "surrogateescape"))
 
     def evaluate(self, X: Any, y: Any = None) -> list[Measure]:
         """Bits per byte beside general compressors."""
@@ -284,7 +284,7 @@ class LanguageModel(Estimator):
         """The passages that surprised most: (bits per byte, passage), the most surprising first."""
         check_is_fitted(self, "network_")
         token_N = self.vocabulary_.encode(read_text(X, self.encoding))
-        nats_N = self._nats(token_N)
+        nats_N = self.token_nats(token_N)
         parts = range(0, max(1, len(token_N) - length // 2), length)
         passages = [(nats_N[i : i + length], self.vocabulary_.decode_bytes(token_N[i : i + length])) for i in parts]
         costs = [(float(n.sum()) / math.log(2) / max(1, len(p)), p.decode("utf-8", "replace")) for n, p in passages]
@@ -296,8 +296,9 @@ class LanguageModel(Estimator):
         return longest_common(text, self.vocabulary_.decode(self.token_N_), n_passages) if self.memory else []
 
     @torch.inference_mode()
-    def _nats(self, token_N: np.ndarray) -> np.ndarray:
-        """-log likelihood of each token (N), each seen with up to `context` tokens before it."""
+    def token_nats(self, token_N: np.ndarray) -> np.ndarray:
+        """-log likelihood of each token of `vocabulary_` (N), each seen with up to `context` tokens before it."""
+        check_is_fitted(self, "network_")
         H, N = self.network_.n_history, len(token_N)
         span = min(self.context, max(N, 1))
         window_NW = windows(np.zeros(H, np.int32), np.concatenate([token_N, np.zeros(-N % span, np.int32)]), H, span)
@@ -348,9 +349,8 @@ class LanguageModel(Estimator):
                 f"this one is {self._hash()}. Give the run that it was compressed with."
             )
         with threads(1):
-            token_N = decode_tokens(
-                chunks[0], header["tokens"], self.vocabulary_.size, Opinion(self.network_, self.context)
-            )
+            opinion = Opinion(self.network_, self.context)
+            token_N = decode_tokens(chunks[0], header["tokens"], self.vocabulary_.size, opinion)
         data = self.vocabulary_.decode_bytes(token_N)
         if zlib.crc32(data) != header.get("crc"):
             raise DataError(

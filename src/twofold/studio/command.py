@@ -13,6 +13,7 @@ import uvicorn
 from twofold.errors import SettingError
 from twofold.studio.app import create_app
 from twofold.studio.guard import Guard, Keys
+from twofold.studio.patience import PatientProtocol
 from twofold.studio.place import Studio
 from twofold.studio.shelf import Shelf
 
@@ -48,8 +49,9 @@ def studio(arguments: list[str]) -> None:
     _check(flags)
     keys = Keys(flags.token)
     app = _application(flags, keys, lambda: _tell(flags, keys, is_json, "another browser"))
-    config = uvicorn.Config(app, flags.host, flags.port, log_level="warning", server_header=False,
-                            proxy_headers=False, timeout_keep_alive=20, timeout_graceful_shutdown=5)  # fmt: skip
+    config = uvicorn.Config(app, flags.host, flags.port, http=PatientProtocol, ws="none", log_level="error",
+                            server_header=False, proxy_headers=False, timeout_keep_alive=20,
+                            timeout_graceful_shutdown=5)  # fmt: skip
     _tell(flags, keys, is_json, "open")
     if flags.open:
         threading.Timer(1.0, webbrowser.open, [_address(flags, keys)]).start()
@@ -59,6 +61,8 @@ def studio(arguments: list[str]) -> None:
 def _check(flags: StudioFlags) -> None:
     if flags.host not in HOME and flags.token is None:
         raise SettingError(f"--host {flags.host} lets other machines in: give a --token that they must show.")
+    if flags.host in ("", "0.0.0.0", "::"):
+        raise SettingError(f"--host {flags.host} is every address. Name one, which the browser will show too.")
     if flags.token is not None and len(flags.token) < 16:
         raise SettingError("--token has fewer than 16 letters. Give a longer one, or leave it out.")
     if not 0 < flags.port < 65536:

@@ -1,5 +1,6 @@
 """What every request may use: the shelf, the queue of trainings, the workbench, and data that are open."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,13 +8,14 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict
 
+from twofold.studio.game import Games
 from twofold.studio.guard import Keys
 from twofold.studio.ledger import Ledger
 from twofold.studio.shelf import Shelf, Stock
 from twofold.studio.trainings import Trainings
 from twofold.studio.workbench import Workbench
 
-__all__ = ["PROBLEMS", "Answer", "Here", "Problem", "Question", "Studio"]
+__all__ = ["PROBLEMS", "Answer", "Here", "Problem", "Question", "Studio", "version_of"]
 
 
 @dataclass
@@ -25,14 +27,13 @@ class Studio:
     trainings: Trainings = field(default_factory=Trainings)
     workbench: Workbench = field(default_factory=Workbench)
     ledger: Ledger = field(default_factory=Ledger)
+    games: Games = field(default_factory=Games)
 
     def items(self, stock: Stock) -> Any:
         """Pictures, sounds, a table or texts of these data, opened once; call it inside `workbench.work`."""
         from twofold.turing.items import open_items
 
-        path = Path(stock.source)
-        changed = path.stat().st_mtime_ns if path.exists() else 0
-        return self.workbench.keep(("items", stock.source, changed), lambda: open_items(stock.source))
+        return self.workbench.keep(("items", *version_of(stock)), lambda: open_items(stock.source))
 
     def model(self, run_id: str, verb: str) -> Any:
         """The estimator of a run that has that verb; call it inside `workbench.work`."""
@@ -42,7 +43,15 @@ class Studio:
         return with_verb(self.workbench.model(folder), verb, Path(folder.name))
 
 
-def _studio_of(request: Request) -> Studio:
+def version_of(stock: Stock) -> tuple[str, int]:
+    """What changes when the data do."""
+    try:
+        return stock.source, 0 if stock.kind == "sample" else os.stat(stock.source).st_mtime_ns
+    except OSError:
+        return stock.source, 0
+
+
+async def _studio_of(request: Request) -> Studio:
     return request.app.state.studio  # type: ignore[no-any-return]
 
 
@@ -68,12 +77,13 @@ class Problem(BaseModel):
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": text}
+    # as a schema: a model would be compiled anew for each status of each route, a second of the start
+    status: {"description": text, "content": {"application/json": {"schema": Problem.model_json_schema()}}}
     for status, text in {
         400: "What was sent cannot be read", 401: "The key is missing", 403: "Not from here", 404: "Not there",
-        405: "Not that way", 409: "Not now", 413: "Too large", 414: "Too long an address",
+        405: "Not that way", 408: "Too slowly", 409: "Not now", 413: "Too large", 414: "Too long an address",
         415: "Not of a kind that is taken", 421: "Not this name", 422: "What was given cannot be used",
-        503: "Too much at once", 507: "No room on the disk",
+        431: "Too large a head", 503: "Too much at once", 507: "No room on the disk",
     }.items()
 }  # fmt: skip
 """Declared by every route."""

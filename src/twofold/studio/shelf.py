@@ -6,13 +6,16 @@ Uploaded data lie in RUNS/.studio/data/NAME, results in RUNS/.studio/results; fo
 (`twofold studio --data DIR`) are seen too, and only read.
 """
 
+import contextlib
 import hashlib
 import json
+import os
 import re
 import secrets
 import shutil
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +34,7 @@ KINDS = {
     ".zip": "application/zip", ".bin": "application/octet-stream",
 }  # fmt: skip
 KEPT_SECONDS = 24 * 3600
+LATE_SECONDS = 3600
 SAMPLES = {
     "glyphs": ("pictures", "5,800 named signs of a font"),
     "photos": ("pictures", "two photographs"),
@@ -77,8 +81,13 @@ class Shelf:
         self.hidden = self.root / ".studio"
         for name in ("data", "results", "parts"):
             (self.hidden / name).mkdir(parents=True, exist_ok=True)
+            if not self._is_inside(self.hidden / name):
+                raise SettingError(f"{self.hidden / name} leads out of the runs folder. Take that link away.")
         self.granted = tuple(path.resolve() for path in granted)
         self._runs: dict[str, Path] = {}
+        self._uploads: dict[str, Stock] = {}
+        self._names: tuple[int, list[str]] = (-1, [])
+        self._others = {stock.id: stock for stock in (*_granted(self.granted), *_samples())}
         self._seen_at = -1.0
         self._lock = threading.Lock()
         self._sweep()
@@ -138,32 +147,48 @@ class Shelf:
         self.forget()
 
     def _run_folders(self) -> list[Path]:
-        found = []
-        for path in self.root.rglob(CONFIG):
-            inside = path.relative_to(self.root).parts
-            if not any(part.startswith(".") for part in inside) and self._is_inside(path.parent) and len(inside) > 1:
-                found.append((path.stat().st_mtime, path.parent))
-        return [path for _, path in sorted(found, reverse=True)]
+        runs: list[tuple[float, Path]] = []
+        for name in _names(self.root, hidden=False):
+            self._look_for_runs(self.root / name, runs)
+        return [path for _, path in sorted(runs, reverse=True)]
+
+    def _look_for_runs(self, folder: Path, runs: list[tuple[float, Path]]) -> None:
+        """Put the run that lies there, or those below, to the others."""
+        if folder.is_symlink() or not folder.is_dir():
+            return
+        config = folder / CONFIG
+        try:
+            changed = config.lstat().st_mtime
+        except OSError:
+            for name in _names(folder, hidden=False):
+                self._look_for_runs(folder / name, runs)
+            return
+        # a run is read file by file, so one link that leads out spoils it
+        if config.is_file() and not any(self._leads_out(path) for path in _links(folder)):
+            runs.append((changed, folder))
 
     def _is_inside(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self.root)
+
+    def _leads_out(self, link: Path) -> bool:
+        try:
+            return not self._is_inside(link)
+        except (OSError, RuntimeError):  # a link to itself
+            return True
 
     # ---- data ------------------------------------------------------------------------------------
 
     def stocks(self) -> list[Stock]:
         """All data that can be learned from: uploads, granted folders, samples."""
-        samples = [Stock(f"sample-{name}", f"{name} (built in)", f"sample:{name}", "sample", about)
-                   for name, (_, about) in SAMPLES.items()]  # fmt: skip
-        granted = [Stock(f"folder-{hashlib.sha256(str(path).encode()).hexdigest()[:12]}", shown(path.name), str(path),
-                         "folder", "on this machine, only read") for path in self.granted]  # fmt: skip
-        uploads = [self._upload(path) for path in sorted((self.hidden / "data").iterdir(), reverse=True)]
-        return [*filter(None, uploads), *granted, *samples]
+        uploads = (self._upload(self.hidden / "data" / name) for name in self._upload_names())
+        return [*filter(None, uploads), *self._others.values()]
 
     def stock(self, stock_id: str) -> Stock:
         """The data of that name."""
-        for stock in self.stocks():
-            if stock.id == stock_id:
-                return stock
+        if stock_id in self._others:
+            return self._others[stock_id]
+        if stock_id in self._upload_names() and (stock := self._upload(self.hidden / "data" / stock_id)):
+            return stock
         raise DataError(f"there are no data {stock_id[:40]!r}. GET /api/v1/data lists what is there.")
 
     def new_upload(self) -> tuple[str, Path]:
@@ -180,6 +205,10 @@ class Shelf:
             raise DataError(f"there is no upload {upload_id[:40]!r} on its way. Begin one: POST /api/v1/data/uploads.")
         return folder
 
+    def drop_upload(self, upload_id: str) -> None:
+        """Take an upload that failed off the disk."""
+        shutil.rmtree(self.part(upload_id), ignore_errors=True)
+
     def keep_upload(self, upload_id: str, title: str, source: str, about: str, *, is_input: bool = False) -> Stock:
         """Put a whole upload into sight; `source` is the part of it that holds the data, '' for the folder itself."""
         folder = self.part(upload_id)
@@ -192,15 +221,32 @@ class Shelf:
         """Take uploaded data off the disk."""
         if self.stock(upload_id).kind not in ("upload", "input"):
             raise SettingError("only what was uploaded can be removed; samples and granted folders are not ours.")
+        self._uploads.pop(upload_id, None)
         shutil.rmtree(self.hidden / "data" / upload_id, ignore_errors=True)
 
+    def _upload_names(self) -> list[str]:
+        """Names of uploads, the latest first, looked up when one came or went."""
+        folder = self.hidden / "data"
+        changed = os.stat(folder).st_mtime_ns
+        if changed != self._names[0]:
+            self._names = changed, _names(folder)[::-1]
+        return self._names[1]
+
     def _upload(self, folder: Path) -> Stock | None:
-        try:
-            told = json.loads((folder / ".about.json").read_bytes())
-            source = folder / "files" / told["source"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return Stock(folder.name, told["title"], str(source), told.get("kind", "upload"), told["about"])
+        """What was uploaded there; it does not change, so it is read once."""
+        if folder.name not in self._uploads:
+            try:
+                told = json.loads((folder / ".about.json").read_bytes())
+                source = folder / "files" / told["source"]
+                title, kind, about = (str(told.get(name, "")) for name in ("title", "kind", "about"))
+                is_ours = self._is_inside(source) and source.resolve().is_relative_to(folder)
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError):
+                return None
+            if not is_ours or any(self._leads_out(path) for path in _links(folder)):
+                return None
+            kind = "input" if kind == "input" else "upload"
+            self._uploads[folder.name] = Stock(folder.name, title[:80], str(source), kind, about[:200])
+        return self._uploads[folder.name]
 
     # ---- results ---------------------------------------------------------------------------------
 
@@ -226,7 +272,9 @@ class Shelf:
     def _sweep(self) -> None:
         """What earlier starts left half done, and inputs and results of yesterday."""
         for path in (self.hidden / "parts").iterdir():
-            shutil.rmtree(path, ignore_errors=True)
+            # younger ones may be another studio's, in this very folder
+            if time.time() - path.stat().st_mtime > LATE_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
         for path in (self.hidden / "results").iterdir():
             if time.time() - path.stat().st_mtime > KEPT_SECONDS:
                 path.unlink(missing_ok=True)
@@ -234,3 +282,32 @@ class Shelf:
             folder = self.hidden / "data" / stock.id
             if stock.kind == "input" and time.time() - folder.stat().st_mtime > KEPT_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _samples() -> Iterator[Stock]:
+    for name, (_, about) in SAMPLES.items():
+        yield Stock(f"sample-{name}", f"{name} (built in)", f"sample:{name}", "sample", about)
+
+
+def _granted(paths: tuple[Path, ...]) -> Iterator[Stock]:
+    for path in paths:
+        name = f"folder-{hashlib.sha256(str(path).encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
+        yield Stock(name, shown(path.name), str(path), "folder", "on this machine, only read")
+
+
+def _names(folder: Path, *, hidden: bool = True) -> list[str]:
+    """What lies in a folder, in order; nothing where it cannot be read."""
+    try:
+        return sorted(name for name in os.listdir(folder) if hidden or not name.startswith("."))
+    except OSError:
+        return []
+
+
+def _links(folder: Path) -> Iterator[Path]:
+    """Every link in a folder, at any depth; links are not followed."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                yield Path(entry.path)
+            elif entry.is_dir(follow_symlinks=False):
+                yield from _links(Path(entry.path))

@@ -14,6 +14,7 @@ __all__ = ["Workbench"]
 KEPT_OPEN = 6
 MAX_WAITING = 160
 N_THREADS = 1  # one core answers, the other trains
+DRAWN_BYTES = 64 << 20
 
 Answer = TypeVar("Answer")
 _END = object()
@@ -26,6 +27,8 @@ class Workbench:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="workbench")
         self._open: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
         self._n_waiting = 0
+        self._drawn: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
+        self._n_drawn = 0  # bytes
 
     def warm_up(self) -> None:
         """Import what is heavy, behind the first page."""
@@ -50,6 +53,18 @@ class Workbench:
             return await asyncio.get_running_loop().run_in_executor(self._thread, job, *given)
         finally:
             self._n_waiting -= 1
+
+    async def draw(self, key: tuple[Any, ...], make: Callable[[], bytes]) -> bytes:
+        """A picture or sound that was drawn under that key before, or is drawn when its turn comes."""
+        if key not in self._drawn:
+            drawn = await self.work(make)
+            self._n_drawn += len(drawn) - len(self._drawn.get(key, b""))
+            self._drawn[key] = drawn
+            while self._n_drawn > DRAWN_BYTES:
+                self._n_drawn -= len(self._drawn.popitem(last=False)[1])
+            return drawn
+        self._drawn.move_to_end(key)
+        return self._drawn[key]
 
     async def each(self, pieces: Iterator[Answer]) -> AsyncIterator[Answer]:
         """A generator's pieces, one turn each, so that others get theirs in between."""

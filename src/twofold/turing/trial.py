@@ -84,7 +84,7 @@ class Trial:
 
 def draw_trial(
     real: Collection[str], fake: Collection[str], *, n: int = 30, seed: int = 0, are_pairs: bool = False,
-    seen: Collection[str] = (),
+    seen: Collection[str] = (), are_matched: bool = False,
 ) -> Trial:  # fmt: skip
     """A balanced trial of n real items and n fakes.
 
@@ -94,6 +94,8 @@ def draw_trial(
     n : of each side; of pairs, how many.
     are_pairs : a real one and a fake at once, in random order: which is the fake?
     seen : fingerprints of the items that training saw; none of them is shown as a real one.
+    are_matched : each fake was made from the real item of the same row: a pair holds both, and of one at a time never
+        both are shown.
 
     Raises
     ------
@@ -107,7 +109,10 @@ def draw_trial(
     fake_rows, _ = _fresh(list(fake), set())
     n_copies = len(set(fake) & set(seen))
     _refuse_few(len(real_rows), len(fake_rows), n, n_seen)
-    chosen_real, chosen_fake = (rng.choice(rows, n, replace=False).tolist() for rows in (real_rows, fake_rows))
+    if are_matched:
+        chosen_real, chosen_fake = _matched(sorted(set(real_rows) & set(fake_rows)), n, rng, are_pairs)
+    else:
+        chosen_real, chosen_fake = (rng.choice(rows, n, replace=False).tolist() for rows in (real_rows, fake_rows))
     questions = _pairs(chosen_real, chosen_fake, rng) if are_pairs else _singles(chosen_real, chosen_fake, rng)
     notes = [f"{n_seen} real items were seen in training, and are left out"] if n_seen else []
     notes += [f"{n_copies} fakes are items of training, copied"] if n_copies else []
@@ -122,6 +127,14 @@ def _fresh(items: list[str], seen: set[str]) -> tuple[list[int], int]:
         if item not in seen:
             rows.setdefault(item, row)
     return list(rows.values()), sum(item in seen for item in items)
+
+
+def _matched(rows: list[int], n: int, rng: np.random.Generator, are_pairs: bool) -> tuple[list[int], list[int]]:
+    """Rows of both sides: the same ones for pairs, else none on both."""
+    needed = n if are_pairs else 2 * n
+    _refuse_few(len(rows), needed, needed, 0)
+    chosen = rng.choice(rows, needed, replace=False).tolist()
+    return chosen[:n], chosen[needed - n :]
 
 
 def _singles(real: list[int], fake: list[int], rng: np.random.Generator) -> list[Shown]:

@@ -18,7 +18,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ from twofold.methods.gan.alarms import alarm
 from twofold.methods.gan.forms import FORMS, Form, form_for
 from twofold.methods.gan.game import WATCHED, Game, Rivals
 
-__all__ = ["GAN", "Game"]
+__all__ = ["GAN", "Game", "Match"]
 
 LOSSES = ("auto", "relativistic", "nonsaturating", "dcgan")
 AT_ONCE = 256  # items
@@ -46,6 +46,17 @@ LEAST_OF_A_CLASS = 10
 CLASSIC_SPREAD = 0.02  # of the first weights of Radford et al.
 SLOWER = {"relativistic": 1.0, "nonsaturating": 0.4, "dcgan": 0.2}  # of the learning rate
 COMPARED = 5000  # training items among which a copy is looked for
+
+
+class Match(NamedTuple):
+    """A game that is begun, and its turns."""
+
+    game: Game
+    turns: Any
+    """A generator: one Progress a turn of both players."""
+    kept: tuple[np.ndarray, ...]
+    """Arrays of the items that are learned from."""
+    held_out: tuple[np.ndarray, ...]
 
 
 # ---- the estimator -------------------------------------------------------------------------------
@@ -113,23 +124,40 @@ class GAN(Estimator):
         y : labels (N), by which items can be asked for; those that come with pictures and sounds need not be given.
         folder : where the checkpoint lives; a checkpoint found there is gone on from.
         """
+        match = self.begin(X, y, folder=folder)
+        try:
+            with closing(match.turns):
+                yield from map(match.game.shown, match.turns)
+        finally:
+            self._finish(match.game.network, match.game.form)
+            self._judge(match.game, match.kept, match.held_out)
+            self.n_iter_ = match.game.n_updates
+
+    def begin(
+        self, X: Any, y: Any = None, *, folder: str | Path | None = None, form: Form | None = None,
+        is_blank: bool = False,
+    ) -> Match:  # fmt: skip
+        """The game and its turns, for who wants to look at both players in between; `train` plays it to the end.
+
+        Parameters
+        ----------
+        X, y, folder : as in `train`.
+        form : how items are coded, as it was learned from others (None: from these).
+        is_blank : the forger begins knowing nothing, also of rows, whose clusters it is told otherwise.
+        """
         self._check()
-        form, arrays, labels = form_for(X).learn(self, X)
+        form, arrays, labels = form_for(X).learn(self, X) if form is None else (form, form.arrays(X), None)
         class_N = self._learn_classes(labels if y is None else y, len(arrays[0]))
         N = len(class_N)
         self.fingerprint_ = _fingerprint(arrays)
         kept, held_out = _held_out((*arrays, class_N, np.arange(N)), self.seed)
         self.held_out_ = np.array([], int) if held_out is None else held_out[-1]
-        learner = self._start(form, kept[:-1])
+        game = self._start(form, kept[:-1], is_blank)
         n_steps = int(np.clip(40 * N**0.5, 200, 4000))
         plan = self._plan(n_steps, ema=self._ema, interval=max(1, (self.n_steps or n_steps) // 20))
-        try:
-            with closing(train(learner, kept[:-1], plan, held_out=(held_out or kept)[:-1], folder=folder)) as steps:
-                yield from map(learner.shown, steps)
-        finally:
-            self._finish(learner.network, form)
-            self._judge(learner, kept[:-1], (held_out or kept)[:-1])
-            self.n_iter_ = learner.n_updates
+        watched = (held_out or kept)[:-1]
+        turns = train(game, kept[:-1], plan, held_out=watched, folder=None if folder is None else Path(folder))
+        return Match(game, turns, kept[:-1], watched)
 
     def _loss(self, form: Form) -> str:
         return form.loss if self.loss == "auto" else self.loss
@@ -170,13 +198,13 @@ class GAN(Estimator):
         self.classes_, self.shares_ = classes, count_K / n_items
         return class_N.astype(np.int64)
 
-    def _start(self, form: Form, kept: tuple[np.ndarray, ...]) -> Game:
+    def _start(self, form: Form, kept: tuple[np.ndarray, ...], is_blank: bool) -> Game:
         device, loss = choose_device(self.device), self._loss(form)
         with seeded(self.seed):
             network = Rivals(*form.networks(self, len(self.shares_)))
             if loss == "dcgan":
                 network.apply(_drawn_small)
-            else:
+            elif not is_blank:
                 form.begin(network.generator, *kept)
         is_half = self.precision == "bfloat16" or (self.precision == "auto" and is_half_quicker(device))
         learner = Game(network, form, loss=loss, gamma=self.gamma or form.gamma, is_half=is_half).to(device)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from twofold.errors import DataError
 from twofold.studio.guard import Refusal
-from twofold.studio.place import Answer, Here, Question, Studio
+from twofold.studio.place import Answer, Here, Question, Studio, version_of
 from twofold.studio.shelf import Stock
 
 __all__ = ["routes"]
@@ -20,6 +20,8 @@ routes = APIRouter(prefix="/data", tags=["data"])
 MAX_FILE = 50 << 20  # bytes
 MAX_FILES = 1000  # at once
 MAX_DEPTH = 12
+# a sheet of thumbnails is looked at again and again
+KEPT = {"Cache-Control": "private, max-age=60"}
 # what an upload's file may be called: any letters, but nothing that steers a path or a terminal
 BAD_PART = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\\u202a-\u202e\u2066-\u2069]')
 
@@ -81,8 +83,12 @@ async def list_data(here: Here) -> list[StockAnswer]:
 async def upload_data(here: Here, files: list[UploadFile], is_input: bool = False) -> StockAnswer:
     """Files in one go; a path in a file's name is kept (`cats/1.png`). More than 1,000: begin an upload."""
     upload, folder = here.shelf.new_upload()
-    await _keep_files(folder, files)
-    return _told(_finish(here, upload, "", is_input))
+    try:
+        await _keep_files(folder, files)
+        return _told(_finish(here, upload, "", is_input))
+    except Exception:
+        here.shelf.drop_upload(upload)
+        raise
 
 
 @routes.post("/uploads", status_code=201)
@@ -130,9 +136,11 @@ async def show_picture(
     here: Here, stock: StockId, row: Row, side: Annotated[int, Query(ge=8, le=2048)] = 128
 ) -> Response:
     """A picture of the data, at most `side` pixels high and wide."""
-    return Response(
-        await here.workbench.work(_picture, here, here.shelf.stock(stock), row, side), media_type="image/png"
+    known = here.shelf.stock(stock)
+    picture = await here.workbench.draw(
+        ("picture", *version_of(known), row, side), lambda: _picture(here, known, row, side)
     )
+    return Response(picture, media_type="image/png", headers=KEPT)
 
 
 @routes.get("/{stock}/items/{row}/sound", response_class=Response, responses={200: {"content": {"audio/wav": {}}}})

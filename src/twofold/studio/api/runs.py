@@ -1,5 +1,6 @@
 """Runs: begin one, watch it, stop it, go on, measure it, remove it."""
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from fastapi import Path as InPath
 from fastapi.responses import FileResponse
 from pydantic import Field
 
+from twofold.data.names import shown
 from twofold.errors import RunError
 from twofold.studio.api.jobs import JobAnswer, told_of
 from twofold.studio.guard import Refusal
@@ -81,7 +83,8 @@ class ProgressAnswer(Answer):
 @routes.get("")
 async def list_runs(here: Here, method: Annotated[str | None, Query(max_length=40)] = None) -> list[RunAnswer]:
     """All runs, newest first."""
-    told = [_summary(here, run_id, folder) for run_id, folder in here.shelf.runs().items()]
+    titles = _titles(here)
+    told = [_summary(here, run_id, folder, titles) for run_id, folder in here.shelf.runs().items()]
     return [run for run in told if method in (None, run.method)]
 
 
@@ -163,16 +166,15 @@ def _command(here: Studio, question: FitQuestion) -> tuple[Path, list[str]]:
     return folder, ["fit", question.method, stock.source, f"--out={folder}", *named, *flags]
 
 
-def _summary(here: Studio, run_id: str, folder: Path) -> RunAnswer:
+def _summary(here: Studio, run_id: str, folder: Path, titles: dict[str, str]) -> RunAnswer:
     config, lines = here.ledger.config(folder), here.ledger.lines(folder)
     last = lines[-1] if lines else {}
-    learned = config.get("learned") or {}
-    losses = [loss for loss in (last.get("losses") or {}).values() if isinstance(loss, int | float)]
+    losses = last.get("losses", {}).values()
     return RunAnswer(
-        id=run_id, name=str(folder.relative_to(here.shelf.root)), method=str(config.get("method", "?")),
-        state=_state(here, folder, config), data=_data_title(here, config), step=last.get("step", 0),
-        n_steps=last.get("n_steps"), seconds=float(last.get("seconds") or 0), loss=sum(losses) if losses else None,
-        measures=_numbers(learned.get("measures")), when=_when(folder),
+        id=run_id, name=shown(str(folder.relative_to(here.shelf.root))), method=str(config.get("method", "?")),
+        state=_state(here, folder, config), data=_data_title(config, titles), step=last.get("step", 0),
+        n_steps=last.get("n_steps"), seconds=last.get("seconds", 0.0), loss=sum(losses) if losses else None,
+        measures=config["learned"].get("measures", {}), when=_when(folder),
     )  # fmt: skip
 
 
@@ -181,28 +183,28 @@ def _state(here: Studio, folder: Path, config: dict[str, Any]) -> str:
     return job.state if job is not None and not job.is_over else str(config.get("state", "?"))
 
 
-def _data_title(here: Studio, config: dict[str, Any]) -> str:
-    source = str((config.get("data") or {}).get("data") or "")
-    known = {stock.source: stock.title for stock in here.shelf.stocks()}
-    return known.get(source, os.path.basename(source) or "data in memory")
+def _titles(here: Studio) -> dict[str, str]:
+    return {stock.source: stock.title for stock in here.shelf.stocks()}
 
 
-def _numbers(measures: Any) -> dict[str, float | None]:
-    told = measures if isinstance(measures, dict) else {}
-    return {str(k): float(v) if isinstance(v, int | float) else None for k, v in told.items()}
+def _data_title(config: dict[str, Any], titles: dict[str, str]) -> str:
+    source = str(config["data"].get("data") or "")
+    return titles.get(source, shown(os.path.basename(source)) or "data in memory")
 
 
 def _when(folder: Path) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime((folder / "config.json").stat().st_mtime))
+    with contextlib.suppress(OSError):
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(os.stat(folder / "config.json").st_mtime))
+    return ""  # it was removed just now
 
 
 def _detail(here: Studio, run_id: str, folder: Path) -> RunDetail:
     config = here.ledger.config(folder)
     card, job = folder / "README.md", here.trainings.of(folder)
-    about = {k: v for k, v in (config.get("data") or {}).items() if k != "data"}
-    classes = (config.get("learned") or {}).get("classes")
+    about = {k: v for k, v in config["data"].items() if k != "data"}
+    classes = config["learned"].get("classes")
     return RunDetail(
-        **_summary(here, run_id, folder).model_dump(), settings=config.get("settings") or {}, about_data=about,
+        **_summary(here, run_id, folder, _titles(here)).model_dump(), settings=config["settings"], about_data=about,
         classes=[str(name) for name in classes] if isinstance(classes, list) else [],
         shapes=here.ledger.shapes(folder), card=card.read_text(errors="replace") if card.is_file() else "",
         has_preview=(folder / "outputs" / "preview.png").is_file(), job=None if job is None else told_of(here, job),

@@ -42,7 +42,7 @@ function begin(job) {
 const drawMethod = (method) => { if (wish.drawings?.[method]) networks = drawNetworks($("#networks"), wish.drawings[method]); };
 
 // a page may add to the form, by `prepare(form, begin)` of uses/KEY.js
-const prepare = async () => (await import(`./uses/${wish.key}.js`)).prepare?.($("#learn-form"), begin);
+const prepare = async () => wish.methods?.length && (await import(`./uses/${wish.key}.js`)).prepare?.($("#learn-form"), begin);
 
 if ($("#learn-form")) learnForm($("#learn-form"), wish, begin, drawMethod).then(prepare).catch(() => {});
 openUse();
