@@ -251,3 +251,11 @@ def test_the_detective_is_handed_over_as_a_body(loss, tmp_path):
     assert torch.allclose(backbone(x)[:, -2 * last.shape[1] : -last.shape[1]], last, atol=1e-6)
     classifier = TransferClassifier(str(tmp_path / "run"), mode="frozen").fit(DIGITS)
     assert (classifier.predict(DIGITS) == DIGITS.labels).mean() > 0.3
+
+
+def test_a_folder_of_pictures_is_learned_from_by_its_path(tmp_path):
+    from twofold.data.pictures import write_picture
+
+    for number in range(12):
+        write_picture(tmp_path / f"{number}.png", np.full((8, 8, 1), 20 * number, np.uint8))
+    assert GAN(n_steps=1, size=8, dim=4).fit(str(tmp_path)).sample(2).shape == (2, 8, 8, 1)

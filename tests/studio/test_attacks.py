@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shutil
 import socket
 import time
 import zipfile
@@ -44,12 +45,11 @@ def planted(runs_folder, beside):
     os.symlink(beside, runs_folder / "outputs-linked" / "outputs")
     (runs_folder / "deep-linked" / "a" / "b").mkdir(parents=True)
     os.symlink("../../../../beside/README.md", runs_folder / "deep-linked" / "a" / "b" / "c")
-    data = runs_folder / ".studio" / "data"
-    for name, source in (("20200101000000-aaaaaaaaaaaaaaaa", "../../../../../beside"), ("linked", "files")):
-        (data / name / "files").mkdir(parents=True)
-        told = {"title": name, "source": source, "about": "", "kind": "upload"}
-        (data / name / ".about.json").write_text(json.dumps(told))
-    os.symlink(beside, data / "linked" / "files" / "out")
+    for folder, source in zip(planted_data(runs_folder), ("../../../../../beside", "files"), strict=True):
+        (folder / "files").mkdir(parents=True)
+        told = {"title": "linked", "source": source, "about": "", "kind": "upload"}
+        (folder / ".about.json").write_text(json.dumps(told))
+    os.symlink(beside, folder / "files" / "out")
     result = f"out-{'a' * 24}.png"
     os.symlink(beside / "preview.png", runs_folder / ".studio" / "results" / result)
     time.sleep(1.1)  # the runs are looked up once a second
@@ -65,11 +65,14 @@ def planted(runs_folder, beside):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def untouched(beside, planted, served):
+def untouched(beside, planted, served, runs_folder):
     """Before and after all attacks the folder beside is the same, and the studio is up."""
     before, names = listing(beside), sorted(os.listdir(beside.parent))
     yield
     assert listing(beside) == before and sorted(os.listdir(beside.parent)) == names
+    (runs_folder / "all-linked").unlink()
+    for folder in (*runs_folder.glob("*-linked"), runs_folder / "bait", *planted_data(runs_folder)):
+        shutil.rmtree(folder, ignore_errors=True)
     assert status(ask(served, "GET /healthy")) == 200
 
 
@@ -84,6 +87,10 @@ def cookie(served):
             found = re.search(rb"set-cookie: ([^;]+);", answer, re.IGNORECASE)
             return {"cookie": found[1].decode(), "way_in": path}
         address = json.loads(served["process"].stdout.readline())["address"]
+
+
+def planted_data(runs_folder):
+    return [runs_folder / ".studio" / "data" / name for name in ("20200101000000-aaaaaaaaaaaaaaaa", "linked")]
 
 
 def run_id(name: str) -> str:

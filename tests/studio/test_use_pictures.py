@@ -38,6 +38,9 @@ def test_the_map_places_rows_with_their_labels_and_shows_digits_as_tiles(client,
     assert told["what"] == "rows" and told["n_items"] == 1797
     assert len(told["rows"]) == len(told["x"]) == len(told["y"]) == len(told["labels"]) == 300
     assert set(told["labels"]) == set("0123456789")
+    assert told["label"] == "digit" and "pixel_7_7" in told["columns"]
+    other = asked(client, f"/runs/{small_run('autoencoder')}/map", data="sample-digits", n=300, label="pixel_4_4")
+    assert other["x"] == told["x"] and set(map(int, other["labels"])) <= set(range(17))
     sheet = fetched(client, told["sheet"]["url"])
     assert sheet.shape[1] == told["sheet"]["side"] * told["sheet"]["n_columns"] and sheet.max() > 200
 

@@ -93,6 +93,15 @@ def test_fewer_latent_numbers_show_at_once_what_is_lost(opened):
     assert "1 of " in page.text_content(".found .soft")
 
 
+def test_the_map_is_coloured_by_any_column(opened):
+    page = opened("map")
+    assert page.locator(".legend button").count() == 10
+    page.select_option("select[aria-label='Column that gives the colours']", "pixel_4_4")
+    page.wait_for_selector(".ramp")
+    settled(page)
+    assert page.input_value("select[aria-label='Column that gives the colours']") == "pixel_4_4"
+
+
 def test_the_map_is_clicked_dragged_and_wheeled(opened):
     page = opened("map")
     canvas = page.locator("canvas.plane")
@@ -182,3 +191,24 @@ def test_axe_finds_nothing_serious(opened, key, scheme):
     serious = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found
                if one["impact"] in ("serious", "critical")]  # fmt: skip
     assert not serious
+
+
+def test_settings_for_the_sample_are_not_forced_on_other_data(opened):
+    page = opened("fill")
+
+    def values():
+        return [page.input_value(f"#learn-form [name={name}]") for name in ("image_size", "dim", "minutes")]
+
+    assert values() == ["16", "64", "0.7"]
+    page.select_option("#learn-form select", "sample-photos")
+    assert values() == ["", "", "0.7"]
+    page.select_option("#learn-form select", "sample-glyphs")
+    assert values() == ["16", "64", "0.7"]
+
+
+@pytest.mark.parametrize("key", HOLDS)
+def test_a_page_fits_a_narrow_window(opened, key):
+    page = opened(key)
+    page.set_viewport_size({"width": 420, "height": 800})
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420

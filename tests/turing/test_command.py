@@ -57,3 +57,20 @@ def test_a_run_in_the_second_place_is_refused_with_what_to_do(folders, capsys):
     assert "does not exist" in told(capsys, folders / "absent.csv", folders / "fake", code=2)[0]["error"]
     (folders / "fake" / "config.json").write_text("{}")
     assert "a run stands first" in told(capsys, folders / "real", folders / "fake", code=2)[0]["error"]
+
+
+def test_two_tables_are_judged_whether_a_file_writes_their_numbers_as_text_or_not(tmp_path, capsys):
+    import pyarrow as pa
+
+    from twofold.data.samples import load_sample
+    from twofold.data.tables import write_table
+
+    wine = load_sample("wine")
+    rows = np.random.default_rng(0).permutation(wine.num_rows)
+    one, other = (wine.take(pa.array(part)) for part in (rows[:80], rows[80:160]))
+    write_table(one, tmp_path / "one.csv")
+    for name in ("other.csv", "other.parquet"):
+        write_table(other, tmp_path / name)
+        found, _ = told(capsys, tmp_path / "one.csv", tmp_path / name)
+        # halves of one table
+        assert found["what"] == "rows" and 0.3 < found["test"]["auc"] < 0.7

@@ -28,6 +28,7 @@ HIDDEN = 0.4  # share of a picture that is painted
 LARGE, PATCH = 256, 128  # of pictures larger than the first, windows of the second are judged
 PROMPT, PASSAGE = 40, 150  # characters that a language model goes on from, and that are judged
 TEMPERATURE = 0.8
+PROSE = 0.85  # of the letters and spaces of a passage
 
 
 @dataclass(frozen=True)
@@ -105,18 +106,16 @@ def _written(model: Any, run: Path, data: str, *, n: int, seed: int, split: str 
     if (read_config(run).get("data") or {}).get("data") == data and model.held_out:
         text = text[len(text) - int(model.held_out * len(text)) :]
         notes.append("only the end of the text, which was held out from learning, stands on the real side")
-    room = len(text) // (PROMPT + PASSAGE)
-    if room < 2 * n:
-        raise DataError(f"{data} has room for {room} passages; {2 * n} are needed. Ask for fewer, or give more text.")
-    starts = np.random.default_rng(seed).permutation(room)[: 2 * n] * (PROMPT + PASSAGE)
-    real, made = [], []
-    for place, start in enumerate(starts.tolist()):
-        prompt, rest = text[start : start + PROMPT], text[start + PROMPT : start + PROMPT + PASSAGE]
-        if place < n:
-            real.append(_whole_words(rest))
-            continue
-        written = "".join(_until(PASSAGE, model.stream(prompt, PASSAGE, temperature=TEMPERATURE, seed=seed + place)))
-        made.append(_whole_words(written[:PASSAGE]))
+    windows = _windows(text, 2 * n, np.random.default_rng(seed))
+    if len(windows) < 2 * n:
+        raise DataError(
+            f"{data} has room for {len(windows)} passages; {2 * n} are needed. Ask for fewer, or give more text."
+        )
+    real = [_whole_words(window[PROMPT:]) for window in windows[:n]]
+    made = []
+    for place, window in enumerate(windows[n:]):
+        pieces = model.stream(window[:PROMPT], PASSAGE, temperature=TEMPERATURE, seed=seed + place)
+        made.append(_whole_words("".join(_until(PASSAGE, pieces))[:PASSAGE]))
     return Sides(real, made, notes=notes)
 
 
@@ -133,6 +132,15 @@ def _some(data: str, n: int, seed: int, split: str | None) -> Pictures:
         return Pictures.of(pictures.patches(PATCH, 2 * n, seed=seed))
     rows = np.random.default_rng(seed).permutation(len(pictures))[: 2 * n]
     return pictures.take(np.sort(rows))
+
+
+def _windows(text: str, n: int, rng: np.random.Generator) -> list[str]:
+    """Pieces by chance, each a beginning and a passage: of prose, where there is enough, and not of tables or code."""
+    size = PROMPT + PASSAGE
+    pieces = [text[start : start + size] for start in range(0, len(text) - size + 1, size)]
+    prose = [piece for piece in pieces if sum(map(str.isalpha, piece)) + piece.count(" ") >= PROSE * size]
+    chosen = prose if len(prose) >= n else pieces
+    return [chosen[place] for place in rng.permutation(len(chosen))[:n]]
 
 
 def _until(n_letters: int, pieces: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 import threading
 import webbrowser
 from dataclasses import dataclass
@@ -75,7 +76,10 @@ def _check(flags: StudioFlags) -> None:
 def _application(flags: StudioFlags, keys: Keys, on_entry: "object") -> Guard:
     names = HOME if flags.host in HOME else (*HOME, flags.host)
     hosts = frozenset(f"[{name}]:{flags.port}" if ":" in name else f"{name}:{flags.port}" for name in names)
-    return create_app(Studio(Shelf(flags.runs, flags.data), keys), hosts, on_entry)  # type: ignore[arg-type]
+    shelf = Shelf(flags.runs, flags.data)
+    # what is being uploaded lies in the runs folder too, and nowhere else
+    tempfile.tempdir = str(shelf.hidden / "parts")
+    return create_app(Studio(shelf, keys), hosts, on_entry)  # type: ignore[arg-type]
 
 
 def _address(flags: StudioFlags, keys: Keys) -> str:

@@ -20,14 +20,16 @@ class Ledger:
 
     def __init__(self) -> None:
         self._kept: dict[tuple[Path, str], tuple[tuple[int, int], Any]] = {}
+        self._logs: dict[Path, _Log] = {}
 
     def config(self, run: Path) -> dict[str, Any]:
         """config.json; {} for each of `settings`, `data` and `learned` that is not there or cannot be read."""
         return self._read(run / "config.json", "config", _config) or {part: {} for part in PARTS}
 
     def lines(self, run: Path) -> list[dict[str, Any]]:
-        """progress.jsonl line by line, torn ones left out; long ones thinned to 2,000 lines."""
-        return self._read(run / "progress.jsonl", "lines", _lines) or []
+        """progress.jsonl line by line, torn ones left out; long ones thinned to some 2,000 lines."""
+        log = self._logs.setdefault(run, _Log())
+        return self._read(run / "progress.jsonl", "lines", log.read) or []
 
     def shapes(self, run: Path) -> dict[str, list[int]]:
         """Name -> shape of each tensor that was learned."""
@@ -67,18 +69,47 @@ def _config(path: Path) -> dict[str, Any]:
     return config | {"learned": config["learned"] | {"measures": numbers}}
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    lines = []
-    for text in path.read_bytes().decode("utf-8", "replace").splitlines():
+class _Log:
+    """A file that grows line by line: only what is new is read, and of many lines some are kept."""
+
+    def __init__(self) -> None:
+        self.n_bytes = 0
+        self.end = b""  # the bytes before that place: other ones there mean another file
+        self.n_lines = 0
+        self.stride = 1
+        self.kept: list[dict[str, Any]] = []
+        self.last: dict[str, Any] | None = None
+
+    def read(self, path: Path) -> list[dict[str, Any]]:
+        """The lines so far; the last one is always among them."""
+        with path.open("rb") as file:
+            file.seek(self.n_bytes - len(self.end))
+            if file.read(len(self.end)) != self.end:
+                self.__init__()  # type: ignore[misc]
+                file.seek(0)
+            whole, newline, _ = file.read().rpartition(b"\n")
+        self.n_bytes += len(whole) + len(newline)
+        self.end = (self.end + whole + newline)[-64:]
+        for text in whole.split(b"\n"):
+            self._take(text)
+        is_kept = not self.kept or self.kept[-1] is self.last
+        return list(self.kept) if is_kept or self.last is None else [*self.kept, self.last]
+
+    def _take(self, text: bytes) -> None:
         try:
-            line = _parsed(text)
+            line = _parsed(text.decode("utf-8", "replace"))
         except (ValueError, RecursionError):
-            continue
-        if isinstance(line, dict) and _is_whole(line.get("step")):
-            lines.append(_line(line))
-    stride = -(-len(lines) // MAX_LINES)
-    # measurements are rare, and all of them are kept
-    return [line for place, line in enumerate(lines) if place % max(1, stride) == 0 or line.get("measures")]
+            return
+        if not isinstance(line, dict) or not _is_whole(line.get("step")):
+            return
+        self.last = _line(line)
+        # measurements are rare, and all of them are kept
+        if self.n_lines % self.stride == 0 or line.get("measures"):
+            self.kept.append(self.last)
+        self.n_lines += 1
+        if len(self.kept) > 2 * MAX_LINES:
+            self.stride *= 2
+            self.kept = [line for place, line in enumerate(self.kept) if place % 2 == 0 or line.get("measures")]
 
 
 def _line(line: dict[str, Any]) -> dict[str, Any]:

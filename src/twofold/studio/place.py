@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict
 
+from twofold.errors import RunError
 from twofold.studio.game import Games
 from twofold.studio.guard import Keys
 from twofold.studio.ledger import Ledger
@@ -35,12 +36,15 @@ class Studio:
 
         return self.workbench.keep(("items", *version_of(stock)), lambda: open_items(stock.source))
 
-    def model(self, run_id: str, verb: str) -> Any:
-        """The estimator of a run that has that verb; call it inside `workbench.work`."""
+    def model(self, run_id: str, verb: str, method: str = "") -> Any:
+        """The estimator of a run that has that verb, and is of that method; call it inside `workbench.work`."""
         from twofold.runs import with_verb
 
         folder = self.shelf.run(run_id)
-        return with_verb(self.workbench.model(folder), verb, Path(folder.name))
+        model = self.workbench.model(folder)
+        if method and model.method != method:
+            raise RunError(f"{folder.name} holds a {model.method!r} run. Give one of {method}.")
+        return with_verb(model, verb, Path(folder.name))
 
 
 def version_of(stock: Stock) -> tuple[str, int]:

@@ -23,16 +23,16 @@ from twofold.data.atomic import write_atomically
 from twofold.data.names import shown
 from twofold.errors import DataError, RunError, SettingError
 
-__all__ = ["SAMPLES", "Shelf", "Stock"]
+__all__ = ["KINDS", "SAMPLES", "Shelf", "Stock"]
 
 CONFIG = "config.json"  # core.estimator says so too; importing it would import torch
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}")
-# the kinds of result, and what each is served as; nothing that a browser would run
 KINDS = {
     ".png": "image/png", ".wav": "audio/wav", ".csv": "text/csv; charset=utf-8", ".txt": "text/plain; charset=utf-8",
     ".json": "application/json", ".parquet": "application/octet-stream", ".tfz": "application/octet-stream",
     ".zip": "application/zip", ".bin": "application/octet-stream",
 }  # fmt: skip
+"""The kinds of result, and what each is served as; nothing that a browser would run."""
 KEPT_SECONDS = 24 * 3600
 LATE_SECONDS = 3600
 SAMPLES = {

@@ -34,7 +34,7 @@ class Wish:
 
 WISHES: dict[str, Wish] = {wish.key: wish for wish in (
     Wish("learn", "Learn", "Pick a method and your data, press learn, and watch two networks make each other better."),
-    Wish("map", "Map", "An autoencoder says each item in a few numbers; two of them make a map, like beside like.",
+    Wish("map", "Map", "An autoencoder says each item in a few numbers; their map puts like beside like.",
          ("autoencoder",), "sample-digits", {"minutes": 0.5}, {"label": "digit"}, ("label",),
          reads="pictures or a table", drawing=drawings.AUTOENCODER),
     Wish("clean", "Clean up", "Learn how pictures look by taking noise away that was put there on purpose.",
@@ -54,13 +54,14 @@ WISHES: dict[str, Wish] = {wish.key: wish for wish in (
     Wish("write", "Write", "Predict what comes next in a text that nobody labelled; who predicts well can write.",
          ("language",), "sample-topics", {"minutes": 0.5}, reads="a text", drawing=drawings.LANGUAGE),
     Wish("search", "Search and describe", "Pictures and words in one space: words find pictures, pictures find words.",
-         ("clip",), "sample-glyphs", {"minutes": 0.5}, reads="pictures with captions", drawing=drawings.CLIP),
+         ("clip",), "sample-glyphs", {"minutes": 0.3, "image_size": 24}, reads="pictures with captions",
+         drawing=drawings.CLIP),
     Wish("recognise", "Recognise", "Borrow what a network learned elsewhere; teach it your classes by a few pictures.",
          ("transfer",), "sample-glyphs", {"mode": "frozen"}, {}, ("label",), drawing=drawings.TRANSFER),
     Wish("turing", "Real or fake?", "The visual Turing test: can you tell what was made from what is real?",
          ("gan", "compressor", "masked", "language"), "sample-glyphs", {"minutes": 0.5, "size": 16},
          reads="pictures, a table, sounds or names", drawing=drawings.TURING),
-    Wish("game", "The game, seen", "A counterfeiter and a detective in two dimensions, step by step.",
+    Wish("game", "The game, seen", "Draw points, and watch a counterfeiter and a detective play for them turn by turn.",
          drawing=drawings.GAN),
     Wish("runs", "Runs", "All that was learned: settings, data, measures, files."),
 )}  # fmt: skip

@@ -68,6 +68,8 @@ def open_sides(real: Any, fake: Any, split: str = "all") -> tuple[Items, Items]:
     if isinstance(sides[0], Sounds) and sides[0].rate != sides[1].rate:
         rate = min(side.rate for side in sides)
         return tuple(_at_rate(side, rate) for side in sides)  # type: ignore[return-value]
+    if isinstance(sides[0], pa.Table) and isinstance(sides[1], pa.Table):
+        return _with_numbers(sides[0], sides[1])
     return sides
 
 
@@ -102,6 +104,18 @@ def _texts(text: str) -> list[str]:
     if len(lines) >= FEW_LINES:
         return lines
     return [text[start : start + PASSAGE] for start in range(0, len(text), PASSAGE)]
+
+
+def _with_numbers(one: pa.Table, other: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Columns that hold numbers on both sides as numbers, also where a file writes them as text."""
+    for name in [name for name in one.column_names if name in other.column_names]:
+        try:
+            both = [table[name].cast(pa.float64()) for table in (one, other)]
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            continue  # words on one side at least
+        place = [table.column_names.index(name) for table in (one, other)]
+        one, other = one.set_column(place[0], name, both[0]), other.set_column(place[1], name, both[1])
+    return one, other
 
 
 def _at_rate(sounds: Sounds, rate: int) -> Sounds:

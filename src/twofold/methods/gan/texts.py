@@ -128,7 +128,8 @@ class TextForm:
 def holds_texts(X: Any) -> bool:
     """Whether X is a list of texts, or a path of a file of them, one a line."""
     if isinstance(X, str | Path):
-        return is_text(str(X))
+        # a folder may hold anything: a generator of texts learns from the lines of one file
+        return is_text(str(X)) and not Path(X).is_dir()
     is_list = isinstance(X, list | tuple) and bool(X) and all(isinstance(text, str) for text in X)
     return is_list and not Path(X[0]).exists()
 

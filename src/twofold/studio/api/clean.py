@@ -20,7 +20,7 @@ __all__ = ["routes"]
 routes = APIRouter(tags=["clean"])
 
 LARGEST = 1536  # side; a core cleans about 150,000 pixels in a second
-LARGEST_ALONE = 192  # by itself: about 5,000 in a second
+LARGEST_ALONE = 160  # by itself: about 5,000 in a second
 WINDOW = 192  # in the middle of the picture, where the gain is foreseen
 
 Side = Annotated[int, Field(ge=32, le=LARGEST, description="larger pictures are shrunk to that many pixels first")]
@@ -60,7 +60,7 @@ async def clean_picture(here: Here, run: RunId, question: CleanQuestion) -> Clea
 
 @routes.post("/clean")
 async def clean_alone(here: Here, question: CleanQuestion) -> CleanAnswer:
-    """A picture without its noise, by what it alone tells: without any run, slower, on at most 192 pixels a side."""
+    """A picture without its noise, by what it alone tells: without any run, slower, on at most 160 pixels a side."""
     return await here.workbench.work(_by_itself, here, here.shelf.stock(question.data), question)
 
 

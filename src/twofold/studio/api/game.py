@@ -44,10 +44,10 @@ class FrameAnswer(Answer):
     step: int
     n_steps: int
     is_over: bool
-    made: list[tuple[float, float]]
-    arrows: list[tuple[float, float]] = Field(description="where the detective would have each go; the longest is 1")
+    made: list[list[float]]
+    arrows: list[list[float]] = Field(description="where the detective would have each go; the longest is 1")
     surface: list[float] = Field(description="how real each place looks, row by row from the top, -1.15 to 1.15")
-    losses: list[tuple[float, float]] = Field(description="of these turns: detective's, forger's")
+    losses: list[list[float]] = Field(description="of these turns: detective's, forger's")
     measures: dict[str, float]
     words: str
 
@@ -56,7 +56,7 @@ class GameAnswer(Answer):
     """A game that is begun."""
 
     id: str
-    points: list[tuple[float, float]]
+    points: list[list[float]]
     """Real ones; some of them."""
     frame: FrameAnswer
 

@@ -25,6 +25,7 @@ routes = APIRouter(prefix="/runs/{run}", tags=["map"])
 LARGEST_MAP = 3000
 N_COLUMNS = 50  # of a sheet of thumbnails
 SHEET_PIXELS = 3_000_000
+N_NAMED = 300
 FARTHEST = 1e6  # from the middle of the map, that is asked for
 
 StockName = Annotated[str, Field(max_length=64, description="the id of data")]
@@ -58,6 +59,8 @@ class MapAnswer(Answer):
     x: list[float]
     y: list[float]
     labels: list[str] | None
+    label: str | None = Field(description="the column that the labels come from")
+    columns: list[str] = Field(description="that may be the label; the first 300")
     sheet: SheetAnswer | None = Field(description="none where items cannot be shown as pictures")
 
 
@@ -163,12 +166,13 @@ def _map(here: Studio, run: str, stock: Stock, question: MapQuestion) -> MapAnsw
 
     autoencoder, items, what = _opened(here, run, stock)
     row_N = _drawn(len(items), question.n)
-    some = take(items, row_N)
+    some, label = take(items, row_N), _label(here, run, items, question.label)
     point_N2 = np.nan_to_num(autoencoder.map(some))
     return MapAnswer(
         what=what, n_items=len(items), n_latent=_n_latent(autoencoder), rows=row_N.tolist(),
         x=point_N2[:, 0].tolist(), y=point_N2[:, 1].tolist(),
-        labels=_labels(some, _label(here, run, items, question.label)), sheet=_sheet(here, autoencoder, some),
+        labels=_labels(some, label), label=label, columns=getattr(items, "column_names", [])[:N_NAMED],
+        sheet=_sheet(here, autoencoder, some),
     )  # fmt: skip
 
 
@@ -248,12 +252,12 @@ def _label(here: Studio, run: str, items: Any, asked: str | None) -> str | None:
     if asked and names and asked not in names:
         raise DataError(f"there is no column {asked[:80]!r}. Allowed: {', '.join(names[:20])}.")
     learned = (here.ledger.config(here.shelf.run(run)).get("data") or {}).get("label")
-    return asked or (learned if learned in names else None)
+    return (asked or (learned if learned in names else None)) if names else None
 
 
 def _labels(items: Any, column: str | None) -> list[str] | None:
     if hasattr(items, "column_names"):
-        return None if column is None else [str(value)[:80] for value in items[column].to_pylist()]
+        return None if column is None else [_text(value)[:80] for value in items[column].to_pylist()]
     return None if items.labels is None else [str(label)[:80] for label in items.labels]
 
 
@@ -301,5 +305,8 @@ def _compared(autoencoder: Any, one: Any, rebuilt: Any) -> list[CellAnswer]:
 
 
 def _texts(row: dict[str, Any]) -> dict[str, str | None]:
-    return {name: None if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)[:200]
-            for name, value in row.items()}  # fmt: skip
+    return {name: None if value is None else _text(value) for name, value in row.items()}
+
+
+def _text(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)[:200]

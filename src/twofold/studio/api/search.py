@@ -261,7 +261,7 @@ def _why(here: Studio, run: str, item: tuple[str, int], text: str) -> bytes:
     from twofold.data.sheets import overlays
     from twofold.studio.showing import enlarged, png, shrunk
 
-    towers, picture_HWC = here.model(run, "explain"), _picture(here, *item)
+    towers, picture_HWC = here.model(run, "explain", "clip"), _picture(here, *item)
     small = shrunk(picture_HWC, 448)
     small = small if small.ndim == 3 else small[..., None]
     return png(enlarged(overlays([small], [np.asarray(towers.explain([small], text))])[0], 192))

@@ -89,7 +89,7 @@ async def decompress_file(here: Here, run: RunId, file: UploadFile) -> PictureAn
 
 
 def _compress(here: Studio, run: str, stock: Stock, question: SmallerQuestion) -> SmallerAnswer:
-    compressor = here.model(run, "compress")
+    compressor = here.model(run, "compress", "compressor")
     picture_YXC = picture_of(here, stock, question.row, question.side)
     data = compressor.compress(picture_YXC, question.quality)
     ours_YXC = compressor.decompress(data)
@@ -109,7 +109,7 @@ def _decompress(here: Studio, run: str, data: bytes) -> PictureAnswer:
     from twofold.data.container import unpack
     from twofold.nn.layout import Layout
 
-    compressor = here.model(run, "compress")
+    compressor = here.model(run, "compress", "compressor")
     header, _ = unpack(data)
     if header.get("kind") == "picture" and np.prod(Layout.of(header).size[:2], dtype=float) > MAX_PIXELS:
         raise Refusal(413, f"the picture has more than {MAX_PIXELS:,} pixels. twofold decompress opens it.")

@@ -19,7 +19,7 @@ routes = APIRouter(prefix="/trials", tags=["turing"])
 TrialId = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$")]
 ItemName = Annotated[str, Path(pattern=r"^[0-9a-f]{24}$")]
 KINDS = {".png": "image/png", ".wav": "audio/wav", ".json": "application/json"}
-MOST_WRITTEN = 40  # passages a language model writes while others wait
+MOST_MADE = {"language": 20, "compressor": 100, "masked": 100}  # while others wait
 N_NOTED = 24  # items that fooled or were doubted
 
 
@@ -273,8 +273,8 @@ def _of_run(here: Studio, question: TrialQuestion) -> tuple[Any, str]:
 
     folder, stock = here.shelf.run(str(question.run)), here.shelf.stock(question.data)
     model = here.workbench.model(folder)
-    if model.method == "language" and question.n > MOST_WRITTEN:
-        raise SettingError(f"n is {question.n}; of written passages at most {MOST_WRITTEN} are made here. Give 20.")
+    if question.n > (most := MOST_MADE.get(model.method, question.n)):
+        raise SettingError(f"n is {question.n}; by a {model.method} run at most {most} are made here. Give {most}.")
     return sides_of_run(folder, stock.source, question.n, seed=question.seed, estimator=model), folder.name
 
 

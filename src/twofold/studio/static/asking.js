@@ -30,12 +30,13 @@ export function sliderField(label, help, slide) {
   slide.node.removeAttribute("aria-label");
   const text = el("small", { id: `${slide.node.id}-help` }, help);
   slide.node.setAttribute("aria-describedby", text.id);
-  return el("div", { class: "field" }, el("span", { class: "slide-name" }, el("label", { for: slide.node.id }, label), " ", slide.told), slide.node, text);
+  return el("div", { class: "field" }, el("span", { class: "slide-name" }, el("label", { for: slide.node.id }, label), " ", slide.told),
+    slide.node, text);
 }
 
 // Said where a picture was learned from: figures on it flatter.
 export const learnedFrom = (run, stocks, data) => stocks.find(({ id }) => id === data)?.title === run.data
-  ? " This is one of those that were learned from: figures on others will be a little worse." : "";
+  ? " This is one of those that were learned from: figures on others will be worse." : "";
 
 export const bytes = (n) => n < 1000 ? `${n} bytes` : n < 1e6 ? `${(n / 1000).toFixed(1)} kB` : `${(n / 1e6).toFixed(2)} MB`;
 

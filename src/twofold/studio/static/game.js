@@ -10,18 +10,29 @@ const REACH = 1.15, SIDE = 36, CELLS = 64, MOST = 400, LETTERS = "ABCDEFGHIJKLMN
 const SPEEDS = { slow: [1, 500], steady: [2, 120], quick: [10, 0], rush: [40, 0] };
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 const wish = about(), networks = wish.drawing ? drawNetworks($("#networks"), wish.drawing) : null;
-const canvas = $("#plane"), pen = canvas.getContext("2d"), wash = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE });
-const bench = { id: null, points: [], frame: null, shown: [], losses: [], dabs: [], cursor: [32, 32], isPlaying: false, turn: Promise.resolve(), begun: 0 };
+const canvas = $("#plane"), pen = canvas.getContext("2d");
+const wash = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE });
+const bench = {
+  id: null, points: [], frame: null, shown: [], losses: [], dabs: [], cursor: [32, 32],
+  isPlaying: false, isDrawing: false, turn: Promise.resolve(), begun: 0, run: 0,
+};
 
 // ---- settings, which stand in the address ----
 
 const FIELDS = {
-  shape: ["What is forged", choice([["ring", "a ring of eight"], ["moons", "two moons"], ["grid", "a turned grid"], ["spiral", "a spiral"], ["line", "a line"], ["drawn", "my own drawing"]]), "Choose, or draw on the plane: with the pointer, or by arrow keys and space.", "ring"],
-  loss: ["Loss", choice([["relativistic", "relativistic: which of two is real?"], ["nonsaturating", "nonsaturating: is this one real?"], ["dcgan", "dcgan: the classic of 2014"]]), "What the detective is asked.", "relativistic"],
-  gamma: ["Gamma", el("input", { type: "number", min: 0.001, max: 1000, step: "any" }), "Penalty on steep scores, if relativistic: more holds the detective back.", 1],
-  learning_rate: ["Learning rate", el("input", { type: "number", min: 1e-6, max: 0.1, step: "any" }), "Size of an update: larger learns faster, until the two chase each other in circles.", 0.001],
-  noise_dim: ["Noise numbers", el("input", { type: "number", min: 1, max: 256, step: 1 }), "Random numbers that a point is made from, besides its place.", 8],
-  n_steps: ["Turns in all", el("input", { type: "number", min: 50, max: 20000, step: 50 }), "The updates become small towards the end.", 1500],
+  shape: ["What is forged", choice([["ring", "a ring of eight"], ["moons", "two moons"], ["grid", "a turned grid"],
+    ["spiral", "a spiral"], ["line", "a line"], ["drawn", "my own drawing"]]),
+    "Choose, or draw on the plane: with the pointer, or by arrow keys and space.", "ring"],
+  loss: ["Loss", choice([["relativistic", "relativistic: which of two is real?"], ["nonsaturating", "nonsaturating: is this one real?"],
+    ["dcgan", "dcgan: the classic of 2014"]]), "What the detective is asked.", "relativistic"],
+  gamma: ["Gamma", el("input", { type: "number", min: 0.001, max: 1000, step: "any" }),
+    "Penalty on steep scores, if relativistic: more holds the detective back.", 1],
+  learning_rate: ["Learning rate", el("input", { type: "number", min: 1e-6, max: 0.1, step: "any" }),
+    "Size of an update: larger learns faster, until the two chase each other in circles.", 0.001],
+  noise_dim: ["Noise numbers", el("input", { type: "number", min: 1, max: 256, step: 1 }),
+    "Random numbers that a point is made from, besides its place.", 8],
+  n_steps: ["Turns in all", el("input", { type: "number", min: 50, max: 20000, step: 50 }), 
+    "The updates become small towards the end.", 1500],
   seed: ["Seed", el("input", { type: "number", min: 0, max: 2147483647, step: 1 }), "The same seed plays the same game.", 0],
 };
 
@@ -37,7 +48,10 @@ function drawSettings() {
   $("#settings").addEventListener("submit", (event) => event.preventDefault());
 }
 
-const chosen = (name) => { const [, node, , first] = FIELDS[name]; return node.type === "number" ? (isFinite(node.valueAsNumber) ? node.valueAsNumber : first) : node.value; };
+const chosen = (name) => {
+  const [, node, , first] = FIELDS[name];
+  return node.type !== "number" ? node.value : isFinite(node.valueAsNumber) ? node.valueAsNumber : first;
+};
 const isDrawn = () => chosen("shape") === "drawn";
 
 function question() {
@@ -49,7 +63,7 @@ function question() {
 
 const place = (cell) => 2 * (cell + 0.5) / CELLS - 1;
 const packed = (dabs) => dabs.map(([x, y]) => LETTERS[x] + LETTERS[y]).join("");
-const unpacked = (text) => (text.match(/[A-Za-z0-9_-]{2}/g) ?? []).slice(0, MOST).map((two) => [LETTERS.indexOf(two[0]), LETTERS.indexOf(two[1])]);
+const unpacked = (text) => (text.match(/[A-Za-z0-9_-]{2}/g) ?? []).slice(0, MOST).map((two) => [...two].map((one) => LETTERS.indexOf(one)));
 
 function remember() {
   const told = new URLSearchParams();
@@ -64,8 +78,10 @@ async function begin() {
   halt();
   remember();
   if (isDrawn() && !bench.dabs.length) { draw([]); return; }
+  const number = ++bench.begun;
   await bench.turn.catch(() => {});
-  const old = bench.id, number = ++bench.begun;
+  if (number !== bench.begun) return;
+  const old = bench.id;
   bench.id = null;
   bench.isDrawing = false;
   if (old) remove(`/games/${old}`).catch(() => {});
@@ -91,7 +107,9 @@ function play(n) {
       if (id === bench.id) take(frame);
     } catch (error) {
       halt();
-      if (error.status === 404) { say("This game was let go: it begins anew."); setTimeout(begin); } else fill($("#words"), problem(error));
+      if (error.status !== 404) { fill($("#words"), problem(error)); return; }
+      say("This game was let go: it begins anew.");
+      setTimeout(begin);
     }
   });
   return bench.turn;
@@ -108,10 +126,11 @@ function take(frame) {
 
 async function run() {
   if (bench.frame?.is_over) await begin();
+  const own = ++bench.run;
   bench.isPlaying = true;
   label();
   networks?.alive(true);
-  while (bench.isPlaying) {
+  while (bench.isPlaying && own === bench.run) {
     const [n, pause] = SPEEDS[speed.value], started = performance.now();
     await play(n);
     await new Promise((done) => setTimeout(done, Math.max(0, pause - (performance.now() - started))));
@@ -136,15 +155,21 @@ function tellSurface(surface) {
   brush.putImageData(image, 0, 0);
 }
 
-function rgb(text) { pen.fillStyle = text; const hex = pen.fillStyle; return [1, 3, 5].map((place) => parseInt(hex.slice(place, place + 2), 16)); }
+// The canvas itself knows every way to write a colour, and answers with #rrggbb.
+function rgb(text) {
+  pen.fillStyle = text;
+  const hex = pen.fillStyle;
+  return [1, 3, 5].map((digit) => parseInt(hex.slice(digit, digit + 2), 16));
+}
 
 // From where the points were to where they are, in slow motion where there is time for it.
 function glide(from, to) {
-  const time = calm || !bench.isPlaying || from.length !== to.length ? 0 : Math.min(400, SPEEDS[speed.value][1]), begun = performance.now(), mine = bench.frame;
+  const isStill = calm || !bench.isPlaying || from.length !== to.length, time = isStill ? 0 : Math.min(400, SPEEDS[speed.value][1]);
+  const begun = performance.now(), mine = bench.frame;
   const move = (now) => {
     if (mine !== bench.frame) return;
     const done = time ? Math.min(1, Math.max(0, (now - begun) / time)) : 1;
-    bench.shown = done < 1 ? to.map(([x, y], i) => [from[i][0] + (x - from[i][0]) * done, from[i][1] + (y - from[i][1]) * done]) : to;
+    bench.shown = done < 1 ? to.map((place, i) => place.map((end, axis) => from[i][axis] + (end - from[i][axis]) * done)) : to;
     paint(done === 1);
     if (done < 1) requestAnimationFrame(move);
   };
@@ -183,7 +208,10 @@ function arrows(points, ways, side) {
     pen.moveTo(x, y); pen.lineTo(x + dx, y + dy);
     // the tip
     const back = Math.atan2(dy, dx) + Math.PI, tip = Math.min(5, size / 2);
-    for (const turn of [-0.45, 0.45]) { pen.moveTo(x + dx, y + dy); pen.lineTo(x + dx + tip * Math.cos(back + turn), y + dy + tip * Math.sin(back + turn)); }
+    for (const turn of [-0.45, 0.45]) {
+      pen.moveTo(x + dx, y + dy);
+      pen.lineTo(x + dx + tip * Math.cos(back + turn), y + dy + tip * Math.sin(back + turn));
+    }
   });
   pen.stroke();
   pen.globalAlpha = 1;
@@ -196,8 +224,8 @@ function draw(dabs) {
   bench.begun += 1;
   Object.assign(bench, { isDrawing: true, dabs });
   FIELDS.shape[1].value = "drawn";
-  remember();
-  canvas.setAttribute("aria-label", `The plane, to draw on: ${bench.dabs.length} dabs. Arrow keys move, space draws, Enter begins the game.`);
+  const keys = "Arrow keys move, space draws, Enter begins the game.";
+  canvas.setAttribute("aria-label", `The plane, to draw on: ${bench.dabs.length} dabs. ${keys}`);
   fill($("#words"), "Draw on the plane: with the pointer, or by arrow keys and space. Then press Begin.");
   label();
   paint();
@@ -227,7 +255,10 @@ canvas.addEventListener("pointerdown", (event) => {
   canvas.setPointerCapture(event.pointerId);
   bench.cursor = cellOf(event); dab(bench.cursor);
 });
-canvas.addEventListener("pointermove", (event) => { if (event.buttons && bench.isDrawing) { bench.cursor = cellOf(event); dab(bench.cursor); } });
+canvas.addEventListener("pointermove", (event) => {
+  if (!event.buttons || !bench.isDrawing) return;
+  bench.cursor = cellOf(event); dab(bench.cursor);
+});
 canvas.addEventListener("keydown", (event) => {
   const ways = { ArrowLeft: [-2, 0], ArrowRight: [2, 0], ArrowUp: [0, -2], ArrowDown: [0, 2] }, way = ways[event.key];
   if (!bench.isDrawing || !(way || event.key === " " || event.key === "Enter")) return;
@@ -243,8 +274,10 @@ let plotted = 0, lossPlot = null;
 function tell(frame) {
   const { coverage, fit, balance, gamma } = frame.measures, percent = (share) => `${Math.round(100 * share)} %`;
   if ($("#words").textContent !== frame.words) fill($("#words"), frame.words);
-  canvas.setAttribute("aria-label", `The plane at turn ${frame.step}: ${percent(fit)} of the made points lie where yours do, ${percent(coverage)} of yours are covered.`);
-  fill($("#measures"), facts([["turn", `${frame.step} of ${frame.n_steps}`], ["made ones that fit", percent(fit)], ["yours that are covered", percent(coverage)], ["detective loses (guessing: 0.69)", number(balance)], ["gamma now", number(gamma)]]));
+  const told = `${percent(fit)} of the made points lie where yours do, ${percent(coverage)} of yours are covered.`;
+  canvas.setAttribute("aria-label", `The plane at turn ${frame.step}: ${told}`);
+  fill($("#measures"), facts([["turn", `${frame.step} of ${frame.n_steps}`], ["made ones that fit", percent(fit)],
+    ["yours that are covered", percent(coverage)], ["detective loses (guessing: 0.69)", number(balance)], ["gamma now", number(gamma)]]));
   const last = bench.losses.at(-1);
   if (last) networks?.losses({ discriminator: last[0], generator: last[1] });
   if (!bench.losses.length || (performance.now() - plotted < 600 && bench.isPlaying)) return;
@@ -254,16 +287,21 @@ function tell(frame) {
 
 function curves() {
   // the last of each stretch stands for it: some 300 places are enough
-  const stride = Math.ceil(bench.losses.length / 300), kept = bench.losses.map((pair, i) => [i + 1, ...pair]).filter(([step]) => step % stride === 0 || step === bench.losses.length);
-  const line = (name, place, tone) => ({ name, x: kept.map(([step]) => step), y: kept.map((row) => row[place]), mode: kept.length > 1 ? "lines" : "markers", line: { width: 2, color: colour(tone) }, marker: { color: colour(tone) } });
+  const stride = Math.ceil(bench.losses.length / 300);
+  const kept = bench.losses.map((pair, i) => [i + 1, ...pair]).filter(([step]) => step % stride === 0 || step === bench.losses.length);
+  const line = (name, place, tone) => ({ name, x: kept.map(([step]) => step), y: kept.map((row) => row[place]),
+    mode: kept.length > 1 ? "lines" : "markers", line: { width: 2, color: colour(tone) }, marker: { color: colour(tone) } });
   const [detective, forger] = bench.losses.at(-1);
-  return plot(lossPlot, [line("detective", 1, "one"), line("forger", 2, "two")], { height: 230, xaxis: { title: { text: "turn" } }, yaxis: { title: { text: "nats" }, rangemode: "tozero" },
-    shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: Math.LN2, y1: Math.LN2, line: { color: colour("soft"), dash: "dot" } }] }, `Losses after ${bench.losses.length} turns: detective ${number(detective)}, forger ${number(forger)}; guessing is 0.69`);
+  const guessing = { type: "line", xref: "paper", x0: 0, x1: 1, y0: Math.LN2, y1: Math.LN2, line: { color: colour("soft"), dash: "dot" } };
+  return plot(lossPlot, [line("detective", 1, "one"), line("forger", 2, "two")],
+    { height: 230, xaxis: { title: { text: "turn" } }, yaxis: { title: { text: "nats" }, rangemode: "tozero" }, shapes: [guessing] },
+    `Losses after ${bench.losses.length} turns: detective ${number(detective)}, forger ${number(forger)}; guessing is 0.69`);
 }
 
 // ---- buttons ----
 
-const speed = choice([["slow", "slow motion: a turn, a look"], ["steady", "steady"], ["quick", "quick"], ["rush", "as fast as it goes"]], "steady");
+const speed = choice([["slow", "slow motion: a turn, a look"], ["steady", "steady"], ["quick", "quick"], ["rush", "as fast as it goes"]],
+  "steady");
 const go = el("button", { class: "main", type: "button", onclick: () => (bench.isDrawing ? begin() : bench.isPlaying ? halt() : run()) });
 const step = el("button", { type: "button", onclick: () => play(1) }, "One turn");
 const anew = el("button", { type: "button", onclick: () => begin() }, "Begin anew");
@@ -281,4 +319,5 @@ fill($("#turns"), go, step, anew, own, speed);
 drawSettings();
 begin();
 addEventListener("resize", () => paint());
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (bench.frame) tellSurface(bench.frame.surface); paint(); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change",
+  () => { if (bench.frame) tellSurface(bench.frame.surface); paint(); });

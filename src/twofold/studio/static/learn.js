@@ -100,7 +100,8 @@ function drawFields(host, method, wish, data) {
       el("div", { class: "fields" }, ...rest.filter((line) => !line.is_shared).map(byName)),
       el("h3", {}, "Shared by all methods"),
       el("div", { class: "fields" }, ...rest.filter((line) => line.is_shared).map(byName))));
-  if (isOwn) data.node.addEventListener("change", () => suit(host, rest.filter(({ name }) => name in first), first, data.value() === wish.stock));
+  const suited = rest.filter(({ name }) => name in first);
+  if (isOwn) data.node.addEventListener("change", () => suit(host, suited, first, data.value() === wish.stock));
 }
 
 // What suits the page's sample goes back to the defaults for other data, unless it was changed by hand.

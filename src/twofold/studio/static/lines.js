@@ -3,7 +3,8 @@
 import { Problem, url } from "./api.js";
 
 export async function lines(path, body, onLine, signal = undefined) {
-  const answer = await fetch(url(path), { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
+  const answer = await fetch(url(path), { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+    signal });
   if (!answer.ok) throw new Problem((await answer.json().catch(() => ({}))).error ?? `It answered ${answer.status}.`, answer.status);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   for (let rest = ""; ;) {

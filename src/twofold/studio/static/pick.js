@@ -1,7 +1,7 @@
 // Whole data to be used on: what is listed, or files that are dropped or chosen.
 
 import { get, upload } from "./api.js";
-import { choice, el, field, fill, problem } from "./dom.js";
+import { $, choice, el, field, fill, problem } from "./dom.js";
 import { dropped } from "./learn.js";
 
 // The data that a run learned from, by their title.
@@ -24,8 +24,16 @@ export async function dataChoice(run, onChange, help = "") {
   };
   list.addEventListener("change", () => onChange(list.value));
   files.addEventListener("change", () => send(files.files));
-  const node = el("div", { class: "fields" }, field("Data", list, help), field("or files of your own", files, "They may be dropped here too."), told);
+  const node = el("div", { class: "fields" }, field("Data", list, help),
+    field("or files of your own", files, "They may be dropped here too."), told);
   node.addEventListener("dragover", (event) => event.preventDefault());
   node.addEventListener("drop", async (event) => { event.preventDefault(); send(await dropped(event.dataTransfer)); });
   return { node, value: () => list.value, title: () => list.selectedOptions[0]?.textContent ?? "" };
+}
+
+// Settings that suit a page's sample need not suit other data: there they are decided for anew.
+export function forSampleOnly(host, names) {
+  const data = $("select", host), sample = data.value, nodes = names.map((name) => $(`[name="${name}"]`, host)),
+    first = nodes.map(({ value }) => value);
+  data.addEventListener("change", () => nodes.forEach((node, place) => { node.value = data.value === sample ? first[place] : ""; }));
 }

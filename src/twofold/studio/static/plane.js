@@ -13,9 +13,19 @@ export function plane(canvas, { points, sheet, onSelect, onWander }) {
   const state = { scale: 1, first: 1, x: 0, y: 0, cursor: null, held: null, selected: null, near: new Set(), showsTiles: true, only: null };
   let isAsked = false;
   const size = () => [canvas.clientWidth, canvas.clientHeight];
-  const onScreen = ({ x, y }) => { const [w, h] = size(); return [w / 2 + (x - state.x) * state.scale, h / 2 - (y - state.y) * state.scale]; };
-  const inPlane = (left, top) => { const [w, h] = size(); return { x: state.x + (left - w / 2) / state.scale, y: state.y - (top - h / 2) / state.scale }; };
-  const redraw = () => { if (!isAsked) { isAsked = true; requestAnimationFrame(() => { isAsked = false; draw(brush, canvas, { points, sheet, state, onScreen }); }); } };
+  const onScreen = ({ x, y }) => {
+    const [w, h] = size();
+    return [w / 2 + (x - state.x) * state.scale, h / 2 - (y - state.y) * state.scale];
+  };
+  const inPlane = (left, top) => {
+    const [w, h] = size();
+    return { x: state.x + (left - w / 2) / state.scale, y: state.y - (top - h / 2) / state.scale };
+  };
+  const redraw = () => {
+    if (isAsked) return;
+    isAsked = true;
+    requestAnimationFrame(() => { isAsked = false; draw(brush, canvas, { points, sheet, state, onScreen }); });
+  };
 
   const fit = () => {
     const [w, h] = size(), xs = points.map(({ x }) => x), ys = points.map(({ y }) => y);
@@ -40,13 +50,19 @@ export function plane(canvas, { points, sheet, onSelect, onWander }) {
     }
     return { point: best, far: least };
   };
-  const select = (point) => { state.selected = point; state.cursor = { x: point.x, y: point.y }; state.held = null; keepInView(); redraw(); onSelect(point); };
+  const select = (point) => {
+    Object.assign(state, { selected: point, cursor: { x: point.x, y: point.y }, held: null });
+    keepInView(); redraw(); onSelect(point);
+  };
   const wander = (place) => { state.cursor = place; keepInView(); redraw(); onWander(place.x, place.y); };
   const keepInView = () => {
     const [w, h] = size(), [left, top] = onScreen(state.cursor), edge = 24;
     pan(left < edge ? edge - left : left > w - edge ? w - edge - left : 0, top < edge ? edge - top : top > h - edge ? h - edge - top : 0);
   };
-  const hit = (left, top) => { const { point, far } = nearest(left, top); return far <= NEAR ? select(point) : wander(inPlane(left, top)); };
+  const hit = (left, top) => {
+    const { point, far } = nearest(left, top);
+    if (far <= NEAR) select(point); else wander(inPlane(left, top));
+  };
   const zoomHere = (factor) => zoom(factor, ...(state.cursor ? onScreen(state.cursor) : []));
 
   byPointer(canvas, { pan, zoom, hit });
@@ -112,7 +128,8 @@ function draw(brush, canvas, { points, sheet, state, onScreen }) {
   brush.clearRect(0, 0, w, h);
   brush.imageSmoothingEnabled = false;
   const tile = Math.min(LARGEST_TILE, Math.max(LEAST_TILE, 24 * Math.sqrt(state.scale / state.first)));
-  const placed = points.map((point) => ({ point, at: onScreen(point) })).filter(({ at: [x, y] }) => x > -2 * tile && x < w + 2 * tile && y > -2 * tile && y < h + 2 * tile);
+  const isNear = (value, end) => value > -2 * tile && value < end + 2 * tile;
+  const placed = points.map((point) => ({ point, at: onScreen(point) })).filter(({ at: [x, y] }) => isNear(x, w) && isNear(y, h));
   for (const { point, at } of placed) dot(brush, at, point, state);
   if (sheet && state.showsTiles) for (const { point, at } of uncrowded(placed, tile)) thumbnail(brush, at, point, { tile, sheet, state });
   for (const { point, at } of placed) if (state.near.has(point) || point === state.selected) ring(brush, at, point, { tile, sheet, state });
@@ -148,14 +165,16 @@ function thumbnail(brush, [x, y], point, { tile, sheet, state }) {
   brush.globalAlpha = dimmed(point, state) ? 0.15 : 1;
   brush.fillStyle = point.colour;
   brush.fillRect(x - half - 1.5, y - half - 1.5, 2 * half + 3, 2 * half + 3);
-  brush.drawImage(image, (point.place % n_columns) * side, Math.floor(point.place / n_columns) * side, side, side, x - half, y - half, 2 * half, 2 * half);
+  const left = (point.place % n_columns) * side, top = Math.floor(point.place / n_columns) * side;
+  brush.drawImage(image, left, top, side, side, x - half, y - half, 2 * half, 2 * half);
   brush.globalAlpha = 1;
 }
 
 function ring(brush, at, point, { tile, sheet, state }) {
-  const hasTile = sheet && state.showsTiles && point === state.selected, half = hasTile ? tile / 2 + 3 : 6;
+  const isChosen = point === state.selected, hasTile = sheet && state.showsTiles && isChosen;
+  const half = hasTile ? tile / 2 + 3 : isChosen ? 9 : 6;
   if (hasTile) thumbnail(brush, at, point, { tile, sheet, state: { only: null } });
-  brush.strokeStyle = colour("ink"); brush.lineWidth = hasTile ? 3 : 2;
+  brush.strokeStyle = colour("ink"); brush.lineWidth = isChosen ? 3.5 : 1.8;
   brush.beginPath();
   if (hasTile) brush.rect(at[0] - half, at[1] - half, 2 * half, 2 * half); else brush.arc(...at, half, 0, 7);
   brush.stroke();

@@ -10,7 +10,10 @@ const wait = (milliseconds) => new Promise((done) => setTimeout(done, millisecon
 
 // Ask until all is answered (true) or a pause is made (false).
 export async function play(stage, trial, judge) {
-  const game = { trial, judge, queue: [], asked: new Set(), items: new Map(), sent: Promise.resolve(), n: judge.n_answers, isOver: false, key: null };
+  const game = {
+    trial, judge, queue: [], asked: new Set(), items: new Map(), n: judge.n_answers,
+    sent: Promise.resolve(), trouble: null, isOver: false, key: null,
+  };
   const view = draw(stage, game);
   stage.showModal();
   view.place.focus();
@@ -34,22 +37,32 @@ export async function play(stage, trial, judge) {
 }
 
 const PAUSE = new Error("a pause");
+// a key, what it says in words, and whether that is "fake", or "the first is the fake"
+const KINDS = [["r", "Real (R)", false], ["f", "Fake (F)", true]];
+const SIDES = [["ArrowLeft", "← The left one is the fake", true], ["ArrowRight", "The right one is the fake →", false]];
 
 function draw(stage, game) {
-  const bar = el("div"), count = el("span", { role: "status" }), place = el("div", { class: "place", tabindex: -1, "aria-live": "polite" }), verdict = el("div", { class: "told", role: "status" });
-  const names = game.trial.are_pairs ? [["ArrowLeft", "← The left one is the fake", true], ["ArrowRight", "The right one is the fake →", false]] : [["r", "Real (R)", false], ["f", "Fake (F)", true]];
-  const buttons = names.map(([, text, saidFake]) => el("button", { type: "button", onclick: (event) => game.key?.(saidFake, event.timeStamp) }, text));
+  const bar = el("div"), count = el("span", { role: "status" }), verdict = el("div", { class: "told", role: "status" });
+  const place = el("div", { class: "place", tabindex: -1, "aria-live": "polite" });
+  const names = game.trial.are_pairs ? SIDES : KINDS;
+  const buttons = names.map(([, text, saidFake]) =>
+    el("button", { type: "button", onclick: (event) => game.key?.(saidFake, event.timeStamp) }, text));
   const pause = el("button", { type: "button", class: "quiet", onclick: () => stop() }, "Pause (Esc)");
   const stop = () => { game.isOver = true; game.key?.(null); };
   stage.oncancel = (event) => { event.preventDefault(); stop(); };
+  stage.onclose = stop;  // a second Escape closes it in spite of that
   stage.onkeydown = (event) => {
     if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
     const own = names.find(([key]) => key.toLowerCase() === event.key.toLowerCase());
     if (own) { event.preventDefault(); game.key?.(own[2], event.timeStamp); }
     else if (event.key === " " && event.target === place) { event.preventDefault(); game.again?.(); }
   };
-  fill(stage, el("header", {}, el("div", { class: "progress" }, bar), el("div", { class: "row" }, count, pause)), place, verdict, el("footer", { class: "row" }, ...buttons));
-  const step = () => { bar.style.width = `${100 * game.n / game.judge.n_questions}%`; count.textContent = `${Math.min(game.n + 1, game.judge.n_questions)} of ${game.judge.n_questions}`; };
+  fill(stage, el("header", {}, el("div", { class: "progress" }, bar), el("div", { class: "row" }, count, pause)), place, verdict,
+    el("footer", { class: "row" }, ...buttons));
+  const step = () => {
+    bar.style.width = `${100 * game.n / game.judge.n_questions}%`;
+    count.textContent = `${Math.min(game.n + 1, game.judge.n_questions)} of ${game.judge.n_questions}`;
+  };
   step();
   return { place, verdict, buttons, step };
 }
@@ -57,6 +70,7 @@ function draw(stage, game) {
 // ---- what comes next ----
 
 async function refill(game) {
+  if (game.trouble) throw game.trouble;
   if (game.isOver) throw PAUSE;
   if (!game.queue.length && game.n < game.judge.n_questions) {
     await game.sent;
@@ -69,9 +83,14 @@ async function refill(game) {
 
 function prepare(game) {
   for (const question of game.queue.slice(0, AHEAD)) {
-    if (!game.items.has(question.number)) game.items.set(question.number, Promise.all(question.items.map((address) => made(game.trial.what, address))));
-    game.items.get(question.number).catch(() => {});
+    if (!game.items.has(question.number)) game.items.set(question.number, madeFor(game, question));
   }
+}
+
+function madeFor(game, question) {
+  const nodes = Promise.all(question.items.map((address) => made(game.trial.what, address)));
+  nodes.catch(() => {});  // told when its turn comes
+  return nodes;
 }
 
 async function made(what, address) {
@@ -85,13 +104,17 @@ async function made(what, address) {
   if (what === "sounds") {
     const node = el("audio", { src: URL.createObjectURL(await answer.blob()), controls: true, preload: "auto", class: "shown" });
     node.release = () => URL.revokeObjectURL(node.src);
-    await new Promise((done, failed) => { node.oncanplaythrough = done; node.onerror = () => failed(new Error("A sound cannot be played.")); });
+    await new Promise((done, failed) => {
+      node.oncanplaythrough = done;
+      node.onerror = () => failed(new Error("A sound cannot be played."));
+    });
     return node;
   }
   const told = await answer.json();
   if (what === "texts") return el("blockquote", { class: "shown" }, told);
   const cell = (value) => value === null ? "–" : String(value);
-  return el("table", { class: "shown" }, el("tbody", {}, ...Object.entries(told).map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, cell(value))))));
+  return el("table", { class: "shown" }, el("tbody", {},
+    ...Object.entries(told).map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, cell(value))))));
 }
 
 // As large as there is room for; small pictures by whole pixels, so that all are enlarged alike.
@@ -106,7 +129,7 @@ function size(node) {
 // ---- one question ----
 
 async function ask(view, game, question) {
-  const { trial } = game, nodes = await (game.items.get(question.number) ?? Promise.all(question.items.map((address) => made(trial.what, address))));
+  const { trial } = game, nodes = await (game.items.get(question.number) ?? madeFor(game, question));
   view.step();
   fill(view.verdict);
   fill(view.place, el("div", { class: "cross", "aria-hidden": "true" }, "+"));
@@ -124,7 +147,8 @@ async function ask(view, game, question) {
   if (saidFake === null) throw PAUSE;
   game.asked.add(question.number);
   game.items.delete(question.number);
-  nodes.forEach((node) => node.release?.());
+  // a sound that is taken off the page would play on
+  nodes.forEach((node) => { node.pause?.(); node.release?.(); });
   await take(view, game, { judge: game.judge.judge, question: question.number, said_fake: saidFake, milliseconds });
 }
 
@@ -143,16 +167,24 @@ function saidAfter(view, game, begun) {
 async function hideAfter(view, screens, begun, milliseconds, said) {
   let isSaid = false, now = begun, gap = FRAME;
   said.then(() => { isSaid = true; });
-  while (!isSaid && now + 1.5 * gap - begun < milliseconds) { const before = now; now = await frame(); gap = Math.min(now - before, 2 * FRAME); }
+  while (!isSaid && now + 1.5 * gap - begun < milliseconds) {
+    const before = now;
+    now = await frame();
+    gap = Math.min(now - before, 2 * FRAME);
+  }
   if (isSaid) return;
   screens.forEach((screen) => screen.append(mask(screen.firstChild)));
   view.place.dataset.seen = (await frame()) - begun;
 }
 
 function mask(node) {
-  const { width, height } = node.getBoundingClientRect(), canvas = el("canvas", { class: "mask", width: 48, height: Math.max(1, Math.round(48 * height / Math.max(1, width))), "aria-hidden": "true" });
+  const { width, height } = node.getBoundingClientRect(), rows = Math.max(1, Math.round(48 * height / Math.max(1, width)));
+  const canvas = el("canvas", { class: "mask", width: 48, height: rows, "aria-hidden": "true" });
   const pen = canvas.getContext("2d"), noise = pen.createImageData(canvas.width, canvas.height);
-  for (let at = 0; at < noise.data.length; at += 4) { noise.data.fill(Math.random() * 255, at, at + 3); noise.data[at + 3] = 255; }
+  for (let at = 0; at < noise.data.length; at += 4) {
+    noise.data.fill(Math.random() * 255, at, at + 3);
+    noise.data[at + 3] = 255;
+  }
   pen.putImageData(noise, 0, 0);
   node.style.visibility = "hidden";
   return canvas;
@@ -161,12 +193,15 @@ function mask(node) {
 // Sent behind the next question; in training it is waited for, as the truth comes with it.
 async function take(view, game, answer) {
   const send = () => post(`/trials/${game.trial.id}/answers`, answer);
-  game.sent = game.sent.then(() => send().catch(async (error) => { if (error.status) throw error; await wait(1500); return send(); }));
-  game.sent.catch(() => {});
+  // where nothing answers it is tried again; what is refused is refused
+  const again = async (error) => { if (error.status) throw error; await wait(1500); return send(); };
+  game.sent = game.sent.then(() => send().catch(again));
+  game.sent.catch((error) => { game.trouble = error; });
   game.n += 1;
   if (!game.trial.is_training) return;
   const { is_right } = await game.sent;
-  const isFake = answer.said_fake === is_right, truth = game.trial.are_pairs ? `the ${isFake ? "left" : "right"} one is the fake` : isFake ? "a fake" : "real";
+  const isFake = answer.said_fake === is_right;
+  const truth = game.trial.are_pairs ? `the ${isFake ? "left" : "right"} one is the fake` : isFake ? "a fake" : "real";
   fill(view.verdict, el("span", { class: is_right ? "good" : "error" }, `${is_right ? "Right" : "Wrong"}: ${truth}.`));
   await wait(is_right ? 700 : 1400);
 }
@@ -174,6 +209,7 @@ async function take(view, game, answer) {
 async function rest(view, game) {
   const go = el("button", { class: "main", type: "button" }, "Go on");
   fill(view.place, el("div", { class: "rest" }, el("p", {}, `A break. ${game.judge.n_questions - game.n} are left.`), go));
+  fill(view.verdict);
   go.focus();
   await new Promise((done) => { go.onclick = done; game.key = (saidFake) => { if (saidFake === null) done(); }; });
   game.key = null;

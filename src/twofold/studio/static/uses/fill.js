@@ -16,10 +16,11 @@ export async function show(host, run) {
   const answer = el("div", { class: "answers" }), told = el("div");
   const send = () => {
     const numbers = [...hidden.keys()].filter((place) => hidden[place]);
-    ask(() => post(`/runs/${run.id}/fill`, { data: picked.data, row: picked.row, n_fields: N, hidden: numbers }), (one) => tell(one, { answer, told }));
+    ask(() => post(`/runs/${run.id}/fill`, { data: picked.data, row: picked.row, n_fields: N, hidden: numbers }),
+      (one) => tell(one, { answer, told }));
   };
   const easel = canvasOf(hidden, send);
-  const share = slider({ min: 10, max: 90, step: 5, value: 50, unit: " %", onChange: () => again() });
+  const share = slider({ min: 10, max: 90, step: 5, value: 40, unit: " %", onChange: () => again() });
   const again = () => { hideAtRandom(hidden, +share.node.value / 100); easel.draw(); send(); };
   const wipeOff = () => { hidden.fill(0); easel.draw(); send(); say("nothing is hidden"); };
   const pick = async ({ data, row }) => {
@@ -27,9 +28,11 @@ export async function show(host, run) {
     try { await easel.load(url(`/data/${data}/items/${row}/picture?side=512`)); again(); }
     catch { fill(status, problem({ message: "The picture could not be opened. Choose another one." })); }
   };
-  const body = el("div", {}, el("div", { class: "fields uses" }, sliderField("Brush", "How wide the brush is, in 32nds of the picture.", easel.brush),
+  const body = el("div", {}, el("div", { class: "fields uses" },
+    sliderField("Brush", "How wide the brush is, in 32nds of the picture.", easel.brush),
     sliderField("Hidden at random", "How much the next button hides.", share)),
-  el("div", { class: "row" }, el("button", { type: "button", onclick: again }, "Hide a random share"), easel.rubber, el("button", { type: "button", onclick: wipeOff }, "Show all again")),
+  el("div", { class: "row" }, el("button", { type: "button", onclick: again }, "Hide a random share"), easel.rubber,
+    el("button", { type: "button", onclick: wipeOff }, "Show all again")),
   el("div", { class: "fill" }, el("figure", {}, easel.node, el("figcaption", { id: "fill-hint" }, HINT)), answer), told);
   const stocks = await get("/data");
   const picker = await inputPicker(pick, { first: stockOf(stocks, run) || "sample-glyphs", start: 5 });
@@ -37,16 +40,21 @@ export async function show(host, run) {
 }
 
 function tell(one, { answer, told }) {
-  const shown = (src, text) => el("figure", {}, el("img", { src, alt: text, class: one.width < 200 ? "pixels" : null }), el("figcaption", {}, text));
+  const shown = (src, text) => el("figure", {}, el("img", { src, alt: text, class: one.width < 200 ? "pixels" : null }),
+    el("figcaption", {}, text));
   fill(answer, shown(one.painted, "painted"), shown(one.original, "as it was"));
-  fill(told, facts([["hidden", `${Math.round(100 * one.hidden_share)} %`], ["PSNR of what was painted", decibel(one.psnr)], ["of a smooth filling", decibel(one.psnr_smooth)]]),
+  fill(told, facts([["hidden", `${Math.round(100 * one.hidden_share)} %`], ["PSNR of what was painted", decibel(one.psnr)],
+    ["of a smooth filling", decibel(one.psnr_smooth)]]),
     el("div", { class: "row" }, el("a", { class: "button", href: one.painted, download: "painted.png" }, "Download the painted picture")));
 }
 
 // Squares of fields, each hidden or not.
 function hideAtRandom(hidden, share) {
   const across = N / BLOCK, blocks = [...Array(across * across).keys()];
-  for (let place = blocks.length - 1; place > 0; place--) { const other = Math.floor(Math.random() * (place + 1)); [blocks[place], blocks[other]] = [blocks[other], blocks[place]]; }
+  for (let place = blocks.length - 1; place > 0; place--) {
+    const other = Math.floor(Math.random() * (place + 1));
+    [blocks[place], blocks[other]] = [blocks[other], blocks[place]];
+  }
   hidden.fill(0);
   for (const block of blocks.slice(0, Math.round(share * blocks.length)))
     for (let place = 0; place < BLOCK * BLOCK; place++)
@@ -55,20 +63,27 @@ function hideAtRandom(hidden, share) {
 
 // ---- the easel ----
 
+const inside = (value) => Math.min(N - 0.5, Math.max(0.5, value));
+
 // The picture with what is hidden on it, drawn on by pointer or keyboard; `onChange` after a stroke.
 function canvasOf(hidden, onChange) {
-  const node = el("canvas", { class: "easel", tabindex: 0, role: "application", "aria-label": "The picture to hide parts of", "aria-describedby": "fill-hint" });
+  const node = el("canvas", { class: "easel", tabindex: 0, role: "application", "aria-label": "The picture to hide parts of",
+    "aria-describedby": "fill-hint" });
   const image = new Image(), at = { x: N / 2, y: N / 2 };
   const brush = slider({ min: 1, max: 12, value: 5, onChange: () => draw(), onMove: () => draw() });
-  const rubber = el("button", { type: "button", "aria-pressed": "false", onclick: () => rubber.setAttribute("aria-pressed", String(!isRubbing())) }, "Rub out");
+  const rubber = el("button", { type: "button", "aria-pressed": "false",
+    onclick: () => rubber.setAttribute("aria-pressed", String(!isRubbing())) }, "Rub out");
   const isRubbing = () => rubber.getAttribute("aria-pressed") === "true";
   const draw = () => drawEasel(node, image, hidden, { at, reach: +brush.node.value / 2, isShown: document.activeElement === node });
   const dab = (isHidden) => { dabAt(hidden, at, +brush.node.value / 2, isHidden); draw(); };
-  const move = (event) => { const box = node.getBoundingClientRect(); at.x = N * (event.clientX - box.left) / box.width; at.y = N * (event.clientY - box.top) / box.height; };
+  const move = (event) => {
+    const box = node.getBoundingClientRect();
+    Object.assign(at, { x: N * (event.clientX - box.left) / box.width, y: N * (event.clientY - box.top) / box.height });
+  };
   drag(node, (event) => { move(event); dab(!isRubbing()); }, { onStart: () => node.focus({ preventScroll: true }), onEnd: onChange });
   node.addEventListener("keydown", (event) => {
     const arrow = ARROWS[event.key], step = Math.max(1, Math.round(+brush.node.value / 2));
-    if (arrow) { at.x = Math.min(N - 0.5, Math.max(0.5, at.x + step * arrow[0])); at.y = Math.min(N - 0.5, Math.max(0.5, at.y + step * arrow[1])); draw(); }
+    if (arrow) { Object.assign(at, { x: inside(at.x + step * arrow[0]), y: inside(at.y + step * arrow[1]) }); draw(); }
     else if (event.key === " " || event.key === "Enter") { dab(!isRubbing()); onChange(); say(isRubbing() ? "shown again" : "hidden"); }
     else if (event.key === "Backspace" || event.key === "Delete") { dab(false); onChange(); say("shown again"); }
     else return;
@@ -96,7 +111,8 @@ function drawEasel(node, image, hidden, { at, reach, isShown }) {
   brush.imageSmoothingEnabled = image.naturalWidth >= 200;
   brush.drawImage(image, 0, 0, node.width, node.height);
   brush.fillStyle = "#7d8596";
-  for (let place = 0; place < N * N; place++) if (hidden[place]) brush.fillRect((place % N) * w, Math.floor(place / N) * h, w + 0.5, h + 0.5);
+  for (let place = 0; place < N * N; place++)
+    if (hidden[place]) brush.fillRect((place % N) * w, Math.floor(place / N) * h, w + 0.5, h + 0.5);
   if (!isShown) return;
   for (const [tone, width] of [["#000", 4], ["#fff", 2]]) {
     brush.strokeStyle = tone; brush.lineWidth = width;

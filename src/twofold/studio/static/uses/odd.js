@@ -41,7 +41,8 @@ const percent = (share) => `${number(100 * share)} %`;
 function verdict(told) {
   const some = told.n < told.n_items ? ` (the first ${told.n} of ${told.n_items})` : "";
   const seen = told.n_seen ? ` ${told.n_seen} of them were learned from: each is judged without itself, but figures on them flatter.` : "";
-  return el("p", {}, el("strong", {}, `${told.n_anomalies} of ${told.n} ${told.what} are odd`), `${some}: they score above ${number(told.alarm_line)}, which ${percent(told.alarm_rate)} of what is normal would.${seen}`);
+  return el("p", {}, el("strong", {}, `${told.n_anomalies} of ${told.n} ${told.what} are odd`),
+    `${some}: they score above ${number(told.alarm_line)}, which ${percent(told.alarm_rate)} of what is normal would.${seen}`);
 }
 
 // Where the data say themselves what each is: how many of each kind were found.
@@ -57,10 +58,12 @@ async function histogram(node, told) {
     type: "bar", name, y, x: y.map((_, i) => edges[i] + width / 2), width: y.map(() => width * 0.94),
     hovertemplate: "%{y} score about %{x:.3g}<extra></extra>",
   }));
-  const line = { type: "line", x0: told.alarm_line, x1: told.alarm_line, yref: "paper", y0: 0, y1: 1, line: { color: colour("bad"), width: 2, dash: "dot" } };
+  const line = { type: "line", x0: told.alarm_line, x1: told.alarm_line, yref: "paper", y0: 0, y1: 1,
+    line: { color: colour("bad"), width: 2, dash: "dot" } };
   await plot(node, traces, {
     barmode: "stack", shapes: [line], xaxis: { title: { text: "how strange" } }, yaxis: { title: { text: `number of ${told.what}` } },
-    annotations: [{ x: told.alarm_line, yref: "paper", y: 1, text: "alarm", showarrow: false, xanchor: "left", xshift: 5, font: { color: colour("bad") } }],
+    annotations: [{ x: told.alarm_line, yref: "paper", y: 1, text: "alarm", showarrow: false, xanchor: "left", xshift: 5,
+      font: { color: colour("bad") } }],
   }, `How often each score came. ${told.n_anomalies} of ${told.n} are above the alarm line at ${number(told.alarm_line)}.`);
 }
 
@@ -68,13 +71,17 @@ async function histogram(node, told) {
 
 function table(told, onTry) {
   const hasLabel = told.items.some(({ label }) => label !== null);
-  const head = ["Row", ...hasLabel ? ["Is"] : [], "Score", "p", "What gave it away", ""];
-  const rows = told.items.map((item) => el("tr", {}, el("td", {}, item.name || String(item.row + 1)), hasLabel ? el("td", {}, item.label) : null,
-    el("td", { class: "number" }, el("strong", { class: item.is_anomaly ? "odd-high" : "" }, number(item.anomaly_score))), el("td", { class: "number" }, number(item.p_value)),
-    el("td", {}, el("div", { class: "odd-why" }, ...item.why.map(reason))),
-    el("td", {}, el("button", { type: "button", "aria-label": `Try row ${item.row + 1}`, onclick: () => onTry(item) }, "Try"))));
-  return el("div", { class: "scroll odd-list", tabindex: 0, role: "region", "aria-label": "The strangest rows" },
-    el("table", {}, el("thead", {}, el("tr", {}, ...head.map((text) => el("th", { scope: "col" }, text || el("span", { class: "unseen" }, "Try it"))))), el("tbody", {}, ...rows)));
+  const head = [["Row"], ...hasLabel ? [["Is"]] : [], ["Score", "number"], ["p", "number"], ["What gave it away"]];
+  const cells = (item) => [
+    el("td", {}, item.name || String(item.row + 1)), hasLabel ? el("td", {}, item.label) : null,
+    el("td", { class: "number" }, el("strong", { class: item.is_anomaly ? "odd-high" : "" }, number(item.anomaly_score))),
+    el("td", { class: "number" }, number(item.p_value)), el("td", {}, el("div", { class: "odd-why" }, ...item.why.map(reason))),
+    el("td", {}, el("button", { type: "button", "aria-label": `Try row ${item.row + 1}`, onclick: () => onTry(item) }, "Try")),
+  ];
+  return el("div", { class: "scroll odd-list", tabindex: 0, role: "region", "aria-label": "The strangest rows" }, el("table", {},
+    el("thead", {}, el("tr", {}, ...head.map(([text, kind]) => el("th", { scope: "col", class: kind }, text)),
+      el("th", { scope: "col" }, el("span", { class: "unseen" }, "Try it")))),
+    el("tbody", {}, ...told.items.map((item) => el("tr", {}, ...cells(item))))));
 }
 
 const said = (value) => value === null ? "missing" : typeof value === "number" ? number(value) : value;
@@ -99,9 +106,11 @@ async function attempt(host, run, data, item, told) {
     catch (error) { fill(score, problem(error)); }
   };
   let soon;
-  for (const { input } of Object.values(fields)) input.addEventListener("input", () => { clearTimeout(soon); soon = setTimeout(judge, 150); });
+  for (const { input } of Object.values(fields)) input.addEventListener("input",
+    () => { clearTimeout(soon); soon = setTimeout(judge, 150); });
   fill(host, el("h3", {}, `What if? Row ${item.row + 1}, to be changed`),
-    el("p", { class: "soft" }, "Change a cell and see whether the row would still be odd; what gives it away is marked, and can be set to what was expected."),
+    el("p", { class: "soft" },
+      "Change a cell and see whether the row would still be odd; what gives it away is marked, and can be set to what was expected."),
     score, el("div", { class: "odd-cells" }, ...Object.values(fields).map(({ node }) => node)));
   await judge();
 }
@@ -130,6 +139,8 @@ function pictures(data, told) {
   return el("div", { class: "odd-pictures" }, ...told.items.map((item) => el("figure", {},
     el("div", { class: "odd-pair" },
       el("img", { class: "pixels", src: url(`/data/${data}/items/${item.row}/picture?side=192`), alt: item.name, loading: "lazy" }),
-      item.heat ? el("img", { class: "pixels", src: item.heat, alt: `Where it is strange: ${item.why[0]?.text ?? ""}`, loading: "lazy" }) : null),
-    el("figcaption", {}, el("strong", { class: item.is_anomaly ? "odd-high" : "" }, number(item.anomaly_score)), ` ${item.label ?? ""} ${item.name}. ${item.why[0]?.text ?? ""}`))));
+      item.heat ? el("img", { class: "pixels", src: item.heat, alt: `Where it is strange: ${item.why[0]?.text ?? ""}`, loading: "lazy" })
+        : null),
+    el("figcaption", {}, el("strong", { class: item.is_anomaly ? "odd-high" : "" }, number(item.anomaly_score)),
+      ` ${item.label ?? ""} ${item.name}. ${item.why[0]?.text ?? ""}`))));
 }

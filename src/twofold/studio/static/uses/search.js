@@ -4,7 +4,9 @@ import { post, upload, url } from "../api.js";
 import { busy, el, field, fill, number, problem } from "../dom.js";
 import { dropped } from "../learn.js";
 import { lines } from "../lines.js";
-import { dataChoice } from "../pick.js";
+import { dataChoice, forSampleOnly } from "../pick.js";
+
+export const prepare = (host) => forSampleOnly(host, ["image_size"]);
 
 export async function show(host, run) {
   const answer = el("div"), made = el("div", { role: "status" });
@@ -25,7 +27,8 @@ async function index(host, run, data) {
   let last = {};
   await lines(`/runs/${run.id}/indexes`, { data }, (line) => {
     last = line;
-    if (line.done) { told.textContent = `${line.done} of ${line.total} pictures are looked at`; bar.style.width = `${100 * line.done / line.total}%`; }
+    if (line.done) { told.textContent = `${line.done} of ${line.total} pictures are looked at`;
+      bar.style.width = `${100 * line.done / line.total}%`; }
   });
   fill(host, el("p", { class: "soft" }, `${last.total} pictures can be searched.`));
   return { id: last.index, data };
@@ -36,22 +39,30 @@ const FIRST = { "glyphs (built in)": "black chess queen" };
 function drawSearch(host, run, index) {
   const words = el("input", { maxlength: 400, value: FIRST[run.data] ?? "", autocomplete: "off" });
   const plus = el("input", { maxlength: 400, autocomplete: "off" }), minus = el("input", { maxlength: 400, autocomplete: "off" });
-  const own = el("input", { type: "file", accept: "image/*" }), liked = el("div"), said = el("div", { role: "status" }), sheet = el("div"), detail = el("div");
+  const own = el("input", { type: "file", accept: "image/*" }), liked = el("div"), said = el("div", { role: "status" }), sheet = el("div"),
+    detail = el("div");
   const button = el("button", { type: "submit", class: "main" }, "Search");
   const state = { run, index, like: null, text: "" };
   const form = el("form", { novalidate: true }, el("div", { class: "fields" }, field("Words", words, "What the pictures show."),
     field("and more of", plus, "Words that are added."), field("but less of", minus, "Words that are taken away."),
     field("or like a picture", own, "Dropped here or chosen; it is also told in words.")), liked, el("div", { class: "row" }, button));
   const search = () => busy(button, form, async () => {
-    if (!words.value.trim() && !plus.value.trim() && !state.like) return void fill(said, el("p", { class: "soft" }, "Give some words, or a picture."));
+    if (!words.value.trim() && !plus.value.trim() && !state.like) return void fill(said,
+      el("p", { class: "soft" }, "Give some words, or a picture."));
     state.text = words.value.trim();
     const split = (input) => input.value.split(",").map((text) => text.trim()).filter(Boolean).slice(0, 8);
-    const told = await post(`/runs/${run.id}/indexes/${index.id}/search`, { text: state.text || null, plus: split(plus), minus: split(minus), like: state.like ? [{ data: state.like.data, row: state.like.row }] : [] });
+    const told = await post(`/runs/${run.id}/indexes/${index.id}/search`,
+      { text: state.text || null, plus: split(plus), minus: split(minus), like: state.like
+      ? [{ data: state.like.data, row: state.like.row }] : [] });
     fill(said, ...outcome(told));
-    drawSheet(sheet, told, (item) => look({ data: told.data, ...item }));
+    drawSheet(sheet, told, (item) => { look({ data: told.data, ...item }); detail.scrollIntoView({ block: "nearest" }); });
     return told;
   });
-  const like = (item) => { state.like = item; drawLiked(liked, item, () => { state.like = null; fill(liked); search(); }); words.value = ""; search(); };
+  const like = (item) => {
+    state.like = item; words.value = "";
+    drawLiked(liked, item, () => { state.like = null; fill(liked); search(); });
+    return search();
+  };
   const look = (item) => drawDetail(detail, state, item, like);
   const send = (files) => busy(button, form, async () => {
     if (!files.length) return;
@@ -78,37 +89,50 @@ function outcome(told) {
   const fits = told.items.filter((item) => item.fits), nearest = told.items[0], least = number(told.least_score);
   const many = fits.length === told.items.length ? `${fits.length} or more` : fits.length;
   return [fits.length ? el("p", {}, el("strong", {}, `${many} of ${told.n} fit`), `; what scores below ${least} does not, and is paler.`)
-    : el("p", {}, el("strong", {}, "Nothing fits."), nearest ? ` The nearest scores ${number(nearest.score)}; ${least} is needed. The nearest are shown all the same, paler.` : ""),
-  told.unknown.length ? el("p", { class: "soft" }, `Not in the captions that were learned from: ${told.unknown.join(", ")}. Other words may find more.`) : null];
+    : el("p", {}, el("strong", {}, "Nothing fits."), nearest
+      ? ` The nearest scores ${number(nearest.score)}; ${least} is needed. The nearest are shown all the same, paler.` : ""),
+  told.unknown.length ? el("p", { class: "soft" },
+    `Not in the captions that were learned from: ${told.unknown.join(", ")}. Other words may find more.`) : null];
 }
 
 function drawSheet(host, told, onPick) {
-  fill(host, el("div", { class: "search-sheet", role: "group", "aria-label": "What was found" }, ...told.items.map((item) => tile(told, item, onPick))));
+  fill(host, el("div", { class: "search-sheet", role: "group", "aria-label": "What was found" },
+    ...told.items.map((item) => tile(told, item, onPick))));
 }
 
 function tile(told, item, onPick) {
   const bar = el("i", { "aria-hidden": "true" });
   bar.style.width = `${Math.max(0, Math.min(100, 100 * item.score))}%`;
-  return el("button", { type: "button", class: item.fits ? "" : "paler", title: item.name, "aria-label": `${item.name}, likeness ${number(item.score)}${item.fits ? "" : ", does not fit"}`, onclick: () => onPick(item) },
-    el("img", { class: "pixels", loading: "lazy", alt: "", src: picture({ data: told.data, row: item.row }, 128) }), el("span", {}, bar), el("small", {}, item.name));
+  return el("button", { type: "button", class: item.fits ? "" : "paler", title: item.name,
+    "aria-label": `${item.name}, likeness ${number(item.score)}${item.fits ? "" : ", does not fit"}`, onclick: () => onPick(item) },
+    el("img", { class: "pixels", loading: "lazy", alt: "", src: picture({ data: told.data, row: item.row }, 128) }), el("span", {}, bar),
+      el("small", {}, item.name));
 }
 
 // One picture: why it fits, what it shows in words, labels of one's own, and more like it.
 function drawDetail(host, state, item, onLike) {
   const captions = el("div", { class: "soft", "aria-live": "polite" }, "…"), chances = el("div", { "aria-live": "polite" });
-  const labels = el("input", { value: "letter, number, arrow, face, chess", autocomplete: "off" }), tell = el("button", { type: "submit" }, "Which of these?");
-  const form = el("form", { novalidate: true }, field("Labels of your own", labels, "With commas between them; training need not have named them."), el("div", { class: "row" }, tell));
+  const labels = el("input", { value: "letter, number, arrow, face, chess", autocomplete: "off" }),
+    tell = el("button", { type: "submit" }, "Which of these?");
+  const form = el("form", { novalidate: true },
+    field("Labels of your own", labels, "With commas between them; training need not have named them."), el("div", { class: "row" }, tell));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    busy(tell, form, async () => drawChances(chances, await post(`/runs/${state.run.id}/classify`, { data: item.data, row: item.row, labels: labels.value.split(",").map((text) => text.trim()).filter(Boolean) })));
+    busy(tell, form, async () =>
+      drawChances(chances, await post(`/runs/${state.run.id}/classify`,
+      { data: item.data, row: item.row, labels: labels.value.split(",").map((text) => text.trim()).filter(Boolean) })));
   });
   const why = new URLSearchParams({ data: item.data, row: item.row, text: state.text });
   fill(host, el("h3", {}, item.name), el("div", { class: "side-by-side" },
-    el("figure", {}, el("img", { class: "pixels", src: picture(item, 384), alt: item.name }), el("figcaption", {}, el("button", { type: "button", onclick: () => onLike(item) }, "More like this"))),
-    state.text ? el("figure", {}, el("img", { class: "pixels", src: url(`/runs/${state.run.id}/why?${why}`), alt: `Where it fits “${state.text}”` }), el("figcaption", {}, `Red where it fits “${state.text}”.`)) : null,
+    el("figure", {}, el("img", { class: "pixels", src: picture(item, 384), alt: item.name }),
+      el("figcaption", {}, el("button", { type: "button", onclick: () => onLike(item) }, "More like this"))),
+    state.text ? el("figure", {},
+      el("img", { class: "pixels", src: url(`/runs/${state.run.id}/why?${why}`), alt: `Where it fits “${state.text}”` }),
+      el("figcaption", {}, `Red where it fits “${state.text}”.`)) : null,
     el("div", {}, el("h4", {}, "In words"), captions, form, chances)));
   post(`/runs/${state.run.id}/describe`, { data: item.data, row: item.row })
-    .then((told) => fill(captions, el("ol", {}, ...told.captions.map(({ text, score }) => el("li", {}, `${text} `, el("small", {}, number(score)))))))
+    .then((told) => fill(captions,
+      el("ol", {}, ...told.captions.map(({ text, score }) => el("li", {}, `${text} `, el("small", {}, number(score)))))))
     .catch((error) => fill(captions, error.message));
 }
 
@@ -121,5 +145,6 @@ function drawChances(host, { labels, probabilities }) {
 export function chance(label, share) {
   const bar = el("i", { "aria-hidden": "true" });
   bar.style.width = `${100 * share}%`;
-  return el("div", { class: "chance" }, el("span", {}, label), el("span", { class: "chance-bar" }, bar), el("small", {}, `${Math.round(100 * share)} %`));
+  return el("div", { class: "chance" }, el("span", {}, label), el("span", { class: "chance-bar" }, bar),
+    el("small", {}, `${Math.round(100 * share)} %`));
 }

@@ -10,14 +10,18 @@ import { wipe } from "../wipe.js";
 const VIEWS = [["original", "the original"], ["jpeg", "JPEG, as small"], ["error", "where it is wrong"]];
 
 export async function show(host, run) {
-  const stocks = await get("/data"), picked = { data: "", row: 0 }, status = el("div", { role: "status" }), sizes = el("div", { class: "scroll" }), actions = el("div", { class: "row" });
+  const stocks = await get("/data"), picked = { data: "", row: 0 }, status = el("div", { role: "status" }),
+    sizes = el("div", { class: "scroll" }), actions = el("div", { class: "row" });
   const view = wipe(["original", "from the file"], "The picture"), ask = latest(status);
   const beside = choice(VIEWS, "original");
   const quality = slider({ min: 0, max: 100, value: 20, onChange: () => send() });
   let answer = null;
   const look = () => {
     if (!answer) return;
-    const [name, url] = { original: ["original", answer.original], jpeg: ["JPEG, as small", answer.jpeg_as_small.url], error: ["errors (white: the largest)", answer.error] }[beside.value];
+    const [name, url] = {
+      original: ["original", answer.original], jpeg: ["JPEG, as small", answer.jpeg_as_small.url],
+      error: ["errors (white: the largest)", answer.error],
+    }[beside.value];
     view.name(name, "from the file"); view.show(url, answer.ours.url);
   };
   const send = () => {
@@ -31,20 +35,23 @@ export async function show(host, run) {
   };
   beside.addEventListener("change", look);
   const body = el("div", { hidden: true }, view.node, sizes, actions);
-  const picker = await inputPicker(({ data, row }) => { Object.assign(picked, { data, row }); send(); }, { first: stockOf(stocks, run) || "sample-photos" });
+  const picker = await inputPicker(({ data, row }) => { Object.assign(picked, { data, row }); send(); },
+    { first: stockOf(stocks, run) || "sample-photos" });
   fill(host, picker, el("div", { class: "fields uses" },
-    sliderField("Quality", "0 writes the smallest file, 100 the one with the least error.", quality), field("Beside it", beside, "What stands on the left of the curtain.")),
+    sliderField("Quality", "0 writes the smallest file, 100 the one with the least error.", quality),
+      field("Beside it", beside, "What stands on the left of the curtain.")),
   status, body, opener(run));
 }
 
 // Files beside each other, each with a bar as long as it is large.
 function table(told, more) {
-  const rows = [["PNG: nothing lost", told.png_bytes, null], ["JPEG, as near to the picture", told.jpeg_as_good.n_bytes, told.jpeg_as_good.psnr],
-    ["JPEG, as small", told.jpeg_as_small.n_bytes, told.jpeg_as_small.psnr], ["this file", told.ours.n_bytes, told.ours.psnr]];
+  const files = [["JPEG, as near to the picture", told.jpeg_as_good], ["JPEG, as small", told.jpeg_as_small], ["this file", told.ours]];
+  const rows = [["PNG: nothing lost", told.png_bytes, null], ...files.map(([name, { n_bytes, psnr }]) => [name, n_bytes, psnr])];
   const most = Math.max(...rows.map(([, size]) => size));
   const line = ([name, size, psnr], place) => el("tr", { class: place === rows.length - 1 ? "ours" : null },
     el("th", { scope: "row" }, name), el("td", { class: "number" }, bytes(size)),
-    el("td", { class: "number" }, `${(8 * size / told.width / told.height).toFixed(2)}`), el("td", { class: "number" }, psnr === null ? "no error" : decibel(psnr)),
+    el("td", { class: "number" }, `${(8 * size / told.width / told.height).toFixed(2)}`),
+      el("td", { class: "number" }, psnr === null ? "no error" : decibel(psnr)),
     el("td", { class: "size-bar", "aria-hidden": "true" }, el("div", { style: `width:${Math.max(1, 100 * size / most)}%` })));
   return el("table", {}, el("caption", { class: "soft" }, `${told.width} × ${told.height} pixels, all measured here.${more}`),
     el("thead", {}, el("tr", {}, ...["file", "size", "bits a pixel", "PSNR"].map((text) => el("th", { scope: "col" }, text)), el("td"))),
@@ -52,7 +59,8 @@ function table(told, more) {
 }
 
 function opener(run) {
-  const file = el("input", { type: "file", accept: ".tfz" }), shown = el("figure"), status = el("div", { role: "status" }), ask = latest(status);
+  const file = el("input", { type: "file", accept: ".tfz" }), shown = el("figure");
+  const status = el("div", { role: "status" }), ask = latest(status);
   const open = (chosen) => {
     if (!chosen) return;
     const form = new FormData();
@@ -60,10 +68,12 @@ function opener(run) {
     status.textContent = "opening …";
     ask(() => post(`/runs/${run.id}/decompress`, form), (told) => fill(shown,
       el("img", { src: told.url, alt: `The picture in ${chosen.name}`, class: told.width < 200 ? "pixels" : null }),
-      el("figcaption", {}, `${told.width} × ${told.height} pixels from ${bytes(chosen.size)}. `, el("a", { href: told.url, download: "opened.png" }, "Download it as PNG"))));
+      el("figcaption", {}, `${told.width} × ${told.height} pixels from ${bytes(chosen.size)}. `,
+        el("a", { href: told.url, download: "opened.png" }, "Download it as PNG"))));
   };
   file.addEventListener("change", () => open(file.files[0]));
-  const drop = el("div", { class: "drop" }, field("Drop a .tfz file here, or choose one", file, "Only the run that wrote a file can open it."));
+  const drop = el("div", { class: "drop" }, field("Drop a .tfz file here, or choose one", file,
+    "Only the run that wrote a file can open it."));
   drop.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
   drop.addEventListener("dragleave", () => drop.classList.remove("over"));
   drop.addEventListener("drop", (event) => { event.preventDefault(); drop.classList.remove("over"); open(event.dataTransfer.files[0]); });
