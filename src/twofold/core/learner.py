@@ -87,8 +87,11 @@ class Learner(nn.Module):
         losses = self.loss(*held_out)
         return {"held_out": sum(float(term) for term in losses.values())}
 
-    def preview(self, *held_out: Tensor) -> Any:
-        """What a person is shown on the way: pictures, uint8 (N, H, W, C), of the same held-out rows each time."""
+    def preview(self, *row: Tensor) -> Any:
+        """What a person is shown on the way: pictures, uint8 (N, H, W, C), of the same rows each time.
+
+        They are held-out ones, or training's where none were held out.
+        """
         return None
 
     def uniform(self, n_rows: int, *shape: int) -> Tensor:

@@ -26,6 +26,7 @@ from twofold.core.distributed import (
     average,
     dealt,
     is_main,
+    is_sharded,
     join,
     parallel_loss,
     rank,
@@ -40,7 +41,7 @@ __all__ = ["CHECKPOINT", "Plan", "Progress", "train"]
 
 CHECKPOINT = "state.safetensors"
 MAX_RESTORES = 3
-N_SHOWN = 8  # held-out rows that a preview shows
+N_SHOWN = 8  # rows that a preview shows, held-out ones where there are any
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,11 @@ def train(
     training = _Training(learner, plan, folder)
     batches = Batches(data, plan.batch_size, plan.seed, share=(rank(), world_size()), device=device)
     ruler = None if held_out is None else Batches(held_out, len(held_out[0]), 0, device=device)
+    shown = Batches(data if held_out is None else held_out, N_SHOWN, 0, device=device)
     training.resume()
     try:
         while not training.is_over():
-            yield training.advance(batches, ruler)
+            yield training.advance(batches, ruler, shown)
     finally:
         training.finish()
 
@@ -138,6 +140,8 @@ class _Training:
         }  # fmt: skip
         self.best: dict[str, Tensor] = {}
         self.preview: Any = None
+        # weights that are cut up are put together for the loss alone
+        self.shows = type(self.given).preview is not Learner.preview and not is_sharded(learner)
         self.saved_at = time.monotonic()
         self.good = self.capture()
         self.good_is_saved = False
@@ -160,7 +164,7 @@ class _Training:
 
     # ---- one step --------------------------------------------------------------------------------
 
-    def advance(self, batches: Batches, ruler: Batches | None) -> Progress:
+    def advance(self, batches: Batches, ruler: Batches | None, shown: Batches) -> Progress:
         began = time.perf_counter()
         with threads(self.n_threads):
             losses = self.update(batches[self.step])
@@ -169,7 +173,7 @@ class _Training:
             else:
                 self.position["step"] += 1
                 self.update_average()
-                measures = self.pause(ruler) if self.is_interval() else {}
+                measures = self.pause(ruler, shown) if self.is_interval() else {}
                 note = self.rising() if measures else ""
         self.position["seconds"] += time.perf_counter() - began
         preview, self.preview = self.preview, None
@@ -198,25 +202,25 @@ class _Training:
 
     # ---- every interval: measure, remember, save -------------------------------------------------
 
-    def pause(self, ruler: Batches | None) -> dict[str, float]:
+    def pause(self, ruler: Batches | None, shown: Batches) -> dict[str, float]:
         """Measure on held-out rows, keep the state to go back to, and save it when the last save is a while ago."""
         if not self.is_finite():
             return {}
-        measures = {} if ruler is None else self.measure(ruler)
+        measures = self.measure(ruler, shown) if self.shows or ruler is not None else {}
         self.good, self.good_is_saved = self.capture(), False
         if agree(time.monotonic() - self.saved_at > self.plan.save_seconds, self.learner.generator.device):
             self.save()
         return measures
 
-    def measure(self, ruler: Batches) -> dict[str, float]:
+    def measure(self, ruler: Batches | None, shown: Batches) -> dict[str, float]:
         live = self.swap_in(self.average)
         self.learner.eval()
         self.learner.share = (0, 1)
         # the same hidden cells, noise and order each time: only the weights differ
         self.learner.generator.manual_seed(mix(self.plan.seed, NOISE, 2**31))
-        measures = self.learner.evaluate(*ruler[0])
+        measures = {} if ruler is None else self.learner.evaluate(*ruler[0])
         with torch.inference_mode():
-            self.preview = self.learner.preview(*(part[:N_SHOWN] for part in ruler[0]))
+            self.preview = self.learner.preview(*shown[0]) if self.shows else None
         self.learner.share = (rank(), world_size())
         self.remember_best(measures.get("held_out"))
         self.learner.train()
