@@ -208,7 +208,7 @@ def _opened(
     rows = np.arange(question.start, min(len(items), question.start + most))
     if not len(rows):
         raise DataError(f"there is no item {question.start} in {stock.title}; it has {len(items)}.")
-    X = take(items, rows)
+    X: Any = take(items, rows)
     if kind == "pictures":
         return X, None if X.labels is None else list(map(str, X.labels)), len(items)
     trained_on = here.ledger.config(here.shelf.run(run)).get("data") or {}
@@ -225,7 +225,7 @@ def _told(here: Studio, detector: Any, X: Any, own_N: Any, order_T: np.ndarray) 
     from twofold.data.names import shown
     from twofold.turing.items import take
 
-    some = take(X, order_T)
+    some: Any = take(X, order_T)
     scores = _items(detector, some, None if own_N is None else own_N[order_T.copy()], len(order_T))
     heats = _heats(here, detector, take(some, np.arange(min(N_HEATS, len(order_T))))) if hasattr(X, "ids") else []
     names = [shown(str(name)) for name in some.ids] if hasattr(X, "ids") else [""] * len(scores)

@@ -29,7 +29,7 @@ routes = APIRouter(prefix="/runs", tags=["search"])
 
 AT_ONCE = 64  # pictures between two looks at others' questions
 MOST_PIXELS = 4 << 20  # of a picture that is explained
-LINES = {200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}}
+LINES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}}
 
 IndexId = Annotated[str, Path(pattern=r"^[0-9a-f]{24}$")]
 Words = Annotated[str, Field(min_length=1, max_length=400)]

@@ -26,7 +26,7 @@ N_OTHERS = 8
 N_NEXT = 20
 COLDEST = 0.01
 LONG_COPY = 60  # characters that stand so in the training text are worth a word
-LINES = {200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}}
+LINES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}}
 
 
 class WriteQuestion(Question):
