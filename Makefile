@@ -1,11 +1,11 @@
-# make tour | make test | make check | make bench: each does all its own set-up on a machine with Python 3.11+, git and make.
+# make tour | make studio | make test | make check | make bench: each does all its own set-up on a machine with Python 3.11+, git and make.
 PYTHON ?= python3
 UV := $(shell command -v uv || echo .venv/bin/uv)
 BIN := .venv/bin
 # byte code once at set-up: without it every import takes several times as long
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup tour test check bench format clean
+.PHONY: setup tour studio test check bench format clean
 
 setup: .venv/.ready
 
@@ -17,6 +17,9 @@ setup: .venv/.ready
 
 tour: setup
 	$(BIN)/twofold tour --out tour
+
+studio: setup
+	$(BIN)/twofold studio
 
 check: setup
 	$(BIN)/ruff format --check .
