@@ -261,3 +261,12 @@ def test_a_normal_value_means_the_same_however_its_number_is_written(tmp_path, r
     run_command(*fit, "--steps", "5")
     result, _ = run_command("detect", tmp_path / "run", tmp_path / "t.csv", "-o", tmp_path / "s.csv")
     assert "AUROC" in result["measures"]
+
+
+def test_flags_of_all_commands_may_stand_in_front_too(tmp_path, capsys):
+    for arguments in (["--json", "--debug", "runs", str(tmp_path)], ["runs", "--json", str(tmp_path)]):
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert end.value.code == 0 and json.loads(capsys.readouterr().out.splitlines()[-1])["runs"] == []
+    main(["--json"])
+    assert "twofold tour" in capsys.readouterr().out

@@ -40,7 +40,10 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit with its code: 0, 1 for a fault of ours, 2 for wrong input, 3 for a full disk."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    name = arguments[0] if arguments else "--help"
+    # flags of all commands may stand in front of the name, too
+    first = next((place for place, word in enumerate(arguments) if word not in ("--json", "--debug")), None)
+    name = "--help" if first is None else arguments[first]
+    arguments = [name, *arguments[: first or 0], *arguments[(first or 0) + 1 :]]
     if name in ("-h", "--help", "help"):
         print(_help())
         return

@@ -21,6 +21,7 @@ __all__ = [
     "dealt",
     "gathered",
     "is_main",
+    "is_sharded",
     "join",
     "parallel_loss",
     "rank",
