@@ -1,6 +1,7 @@
 """The studio for tests: in this process through a client that holds the key, and small runs that are trained once."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -106,3 +107,42 @@ def wait_for(port: int, patience: float = 30.0) -> None:
         except OSError:
             time.sleep(0.05)
     raise AssertionError("the studio did not come up")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium; where there is none, tests that need it are skipped, and say so."""
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("NO BROWSER: apt-get install chromium, or the pages are not tested")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def let_in(browser, served):
+    """A page that holds the key, by its path; afterwards nothing may have gone wrong on any."""
+    faults = []
+
+    def opened(path: str, scheme: str = "light"):
+        headers = {"Authorization": f"Bearer {served['key']}"}
+        page = browser.new_context(color_scheme=scheme, extra_http_headers=headers).new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        # a refusal is told on the page, and by the browser too
+        page.on("console", lambda told: faults.append(told.text) if is_fault(told) else None)
+        page.goto(f"{served['url']}/{path}")
+        return page
+
+    yield opened
+    for context in browser.contexts:
+        context.close()
+    assert not faults
+
+
+def is_fault(told) -> bool:
+    """Whether a page's console tells of a fault."""
+    return told.type == "error" and "422" not in told.text

@@ -1,7 +1,5 @@
 """The game, seen: the real one, in two dimensions, on the wire and in the browser."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -10,8 +8,6 @@ from twofold.methods.gan import GAN, Game
 from twofold.studio.game import SHAPES, Bench, Games, Setting, points_of, words_for
 
 GAMES = "/api/v1/games"
-CHROMIUM = Path("/usr/bin/chromium")
-in_browser = pytest.mark.skipif(not CHROMIUM.is_file(), reason="no chromium here")
 
 
 def begin(client, **asked):
@@ -147,39 +143,18 @@ def test_at_most_fifty_turns_are_played_at_once(client):
 # ---- in the browser ------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def opened(chromium, served):
-    """Open the page; afterwards nothing may have gone wrong in it."""
-    faults = []
+def opened(let_in):
+    """Open the page in a state."""
 
-    def page_of(state="", scheme="light"):
-        context = chromium.new_context(
-            color_scheme=scheme, extra_http_headers={"Authorization": f"Bearer {served['key']}"}
-        )
-        page = context.new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda told: faults.append(told.text) if told.type == "error" else None)
-        page.goto(f"{served['url']}/game{state}")
+    def page_of(state: str = "", scheme: str = "light"):
+        page = let_in(f"game{state}", scheme)
         page.locator("#measures dl").wait_for(timeout=60_000)
         return page
 
-    yield page_of
-    for context in chromium.contexts:
-        context.close()
-    assert not faults
+    return page_of
 
 
-@in_browser
 def test_a_game_is_drawn_played_and_sent_on_by_keyboard(opened):
     page = opened("#n_steps=100&seed=5")
     assert page.get_by_label("Turns in all").input_value() == "100"
@@ -204,7 +179,6 @@ def test_a_game_is_drawn_played_and_sent_on_by_keyboard(opened):
     assert other.locator("#measures").inner_text() == page.locator("#measures").inner_text()
 
 
-@in_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(opened, scheme):
     from axe_playwright_python.sync_playwright import Axe

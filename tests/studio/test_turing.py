@@ -6,7 +6,6 @@ import json
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +16,6 @@ from twofold.turing.records import Study, read_answers
 from twofold.turing.verdict import decide
 
 TRIALS = "/api/v1/trials"
-CHROMIUM = Path("/usr/bin/chromium")
-in_browser = pytest.mark.skipif(not CHROMIUM.is_file(), reason="no chromium here")
 
 
 @pytest.fixture
@@ -206,33 +203,14 @@ def test_the_command_makes_a_trial_and_opens_the_studio_at_it(small_run, runs_fo
     assert study.trial.are_pairs and len(study.trial.questions) == 3 and study.title == "gan"
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(chromium, served, small_run):
-    """The page, with a small run of a gan; afterwards nothing may have gone wrong in it."""
-    small_run("gan")
-    faults = []
-    context = chromium.new_context(extra_http_headers={"Authorization": f"Bearer {served['key']}"})
-    page = context.new_page()
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda told: faults.append(told.text) if told.type == "error" else None)
-    page.goto(f"{served['url']}/turing?run={small_run('gan')}")
+def page(let_in, small_run):
+    """The page, with a small run of a gan."""
+    page = let_in(f"turing?run={small_run('gan')}")
     page.get_by_label("What is judged").wait_for()
-    yield page
-    context.close()
-    assert not faults
+    return page
 
 
-@in_browser
 def test_a_person_judges_by_keyboard_pauses_and_goes_on_to_the_verdict(page):
     page.get_by_label("Items of each side").fill("3")
     page.get_by_role("button", name="Make the trial").focus()
@@ -261,7 +239,6 @@ def test_a_person_judges_by_keyboard_pauses_and_goes_on_to_the_verdict(page):
     page.get_by_text("The machine was not asked").wait_for()
 
 
-@in_browser
 def test_a_limited_view_lasts_as_long_as_it_should(page):
     page.get_by_label("Each is seen for").select_option("500")
     page.get_by_label("Items of each side").fill("2")
@@ -275,7 +252,6 @@ def test_a_limited_view_lasts_as_long_as_it_should(page):
     assert 490 <= float(seen) <= 650
 
 
-@in_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious_in_the_form_the_game_and_the_verdict(client, page, begun, served, scheme):
     from axe_playwright_python.sync_playwright import Axe
