@@ -190,11 +190,16 @@ def test_a_file_name_that_leads_elsewhere_is_refused(served, name):
 
 
 @pytest.mark.parametrize(
-    "more", [b"a.png\"; filename*=\"UTF-8''..%2F..%2F..%2Fout.png", b"C:\\..\\out.png", b"...out.png"]
+    "more",
+    [
+        b"a.png\"; filename*=\"UTF-8''..%2F..%2F..%2Fstray-attack.png",
+        b"C:\\..\\stray-attack.png",
+        b"...stray-attack.png",
+    ],
 )
 def test_an_old_or_second_spelling_of_a_file_name_leads_nowhere_either(served, runs_folder, more):
     assert status(ask(served, "POST /api/v1/data", *FORM, body=form(more))) in (201, 422)
-    assert not [path for path in runs_folder.parent.rglob("*out.png") if ".studio/data" not in str(path)]
+    assert not [path for path in runs_folder.parent.rglob("*stray-attack.png") if ".studio/data" not in str(path)]
 
 
 @pytest.mark.parametrize("more", [

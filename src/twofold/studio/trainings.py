@@ -93,11 +93,10 @@ class Trainings:
         if job in self._waiting:
             self._waiting.remove(job)
             job.state = "stopped"
-        elif job.process is not None and job.state in ("running", "stopping"):
-            # a second signal would end it at once, and lose what was learned since the last checkpoint
-            if job.state == "running":
-                job.state = "stopping"
-                _interrupt(job.process)
+        elif job.state == "running":
+            # once: a second signal would end it at once, and lose what was learned since the last checkpoint
+            job.state = "stopping"
+            _interrupt(job)
 
     # ---- the worker ------------------------------------------------------------------------------
 
@@ -135,6 +134,8 @@ class Trainings:
                 # a group of its own: Ctrl-C in the terminal reaches the studio, which then ends it in order
                 start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}, limit=1 << 24,
             )  # fmt: skip
+            if job.state == "stopping":
+                _interrupt(job)  # it was stopped while it was being started
             out, err = await job.process.communicate()
             _end(job, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
         except Exception as error:  # whatever it is, the next in the queue must have its turn
@@ -149,7 +150,7 @@ def _end(job: Job, out: str, err: str) -> None:
         # paths of this machine are nobody's business
         job.result = {name: told[name] for name in told if name not in ("run", "exit") and not name.endswith("_file")}
         return
-    job.state = "stopped" if job.state == "stopping" and code in (130, -signal.SIGINT) else "failed"
+    job.state = "stopped" if job.state == "stopping" and code in (130, -signal.SIGINT, -signal.SIGTERM) else "failed"
     lines = [line for line in err.splitlines() if line.strip()]
     job.error = told.get("error") or (lines[-1] if lines else f"the training ended with code {code}.")
     if job.error.startswith("wrong usage"):
@@ -168,6 +169,17 @@ def _last_object(out: str) -> dict[str, Any]:
     return {}
 
 
-def _interrupt(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGINT)
+def _interrupt(job: Job) -> None:
+    """As Ctrl-C, which keeps what was learned; a command that has not begun to learn is ended, for it keeps nothing.
+
+    While it still imports, the first signal can be lost: what is imported may catch it.
+    """
+    if job.process is not None:
+        with contextlib.suppress(ProcessLookupError):
+            job.process.send_signal(signal.SIGINT if _has_begun(job) else signal.SIGTERM)
+
+
+def _has_begun(job: Job) -> bool:
+    """Whether this command has taken its first step: then the journal was written since."""
+    journal = job.run / "progress.jsonl"
+    return job.begun_at is not None and journal.is_file() and journal.stat().st_mtime >= job.begun_at
