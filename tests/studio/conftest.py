@@ -26,8 +26,8 @@ SMALL = {
     "denoiser": ["sample:photos", "--steps=3", "--dim=16"],
     "compressor": ["sample:photos", "--steps=2", "--dim=32", "--depth=1"],
     "masked": ["sample:glyphs", "--steps=3", "--dim=32", "--depth=1", "--invariance=0"],
-    "clip": ["sample:glyphs", "--steps=5", "--describes=False"],
-    "clip-describes": ["sample:glyphs", "--steps=5"],
+    "clip": ["sample:glyphs", "--steps=5", "--describes=False", "--image-size=16"],
+    "clip-describes": ["sample:glyphs", "--steps=5", "--image-size=16"],
 }
 
 
