@@ -169,9 +169,12 @@ def files_of_at_most(n_bytes: int):
     """A disk on which no file can grow beyond that."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    # Python would cut byte code off there without a word, and every later import of it would fail
+    writes_no_code, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield
     finally:
+        sys.dont_write_bytecode = writes_no_code
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
