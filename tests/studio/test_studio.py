@@ -107,3 +107,25 @@ def test_a_run_is_measured_beside_baselines(client, small_run, ended):
     asked = {"data": "sample-breast-cancer", "label": "diagnosis", "normal": "benign"}
     told = ended(client.post(f"/api/v1/runs/{run}/evaluate", json=asked).json())
     assert told["state"] == "finished" and told["result"]["measures"]
+
+
+def test_a_file_beside_the_studio_is_no_networks_name(client, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.safetensors").write_bytes(b"secret")
+    asked = {"method": "transfer", "data": "sample-glyphs", "settings": {"backbone": "own.safetensors"}}
+    answer = client.post("/api/v1/runs", json=asked)
+    assert answer.status_code == 422 and "command line" in answer.json()["error"]
+
+
+def test_a_port_that_is_taken_is_told_with_the_remedy(tmp_path):
+    import socket
+    import subprocess
+    import sys
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "twofold", "studio", f"--port={port}", f"--runs={tmp_path}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "another port" in done.stderr and "Traceback" not in done.stderr

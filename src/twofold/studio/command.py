@@ -1,6 +1,7 @@
 """twofold studio: start the pages on this machine."""
 
 import json
+import socket
 import sys
 import tempfile
 import threading
@@ -71,6 +72,15 @@ def _check(flags: StudioFlags) -> None:
     for path in flags.data:
         if not path.exists():
             raise SettingError(f"--data {path} is not there. Give a file or a folder.")
+    with socket.socket(socket.AF_INET6 if ":" in flags.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((flags.host, flags.port))
+        except OSError as error:
+            raise SettingError(
+                f"--port {flags.port} cannot be used at {flags.host} ({error.strerror}). Is another studio running? "
+                "Give another port."
+            ) from error
 
 
 def _application(flags: StudioFlags, keys: Keys, on_entry: "object") -> Guard:

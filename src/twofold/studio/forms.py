@@ -3,6 +3,7 @@
 import re
 import types
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
 from twofold.core.estimator import Estimator, Setting, settings
@@ -92,12 +93,19 @@ def _text(line: Field, value: Any, shelf: Shelf) -> str:
     if line.kind == "choice" and value in line.choices:
         return str(value)
     if line.kind == "run" and isinstance(value, str):
-        return str(shelf.run(value.removeprefix("run:"))) if value.startswith("run:") else _plain(line, value)
+        return str(shelf.run(value.removeprefix("run:"))) if value.startswith("run:") else _name(line, value)
     if line.kind == "text" and isinstance(value, str):
         return _plain(line, value)
     allowed = {"yes_no": "true or false", "whole": "a whole number", "number": "a number",
                "choice": ", ".join(line.choices), "run": "run:NAME, or a name"}.get(line.kind, "text")  # fmt: skip
     raise SettingError(f"{line.name} is {str(value)[:60]!r}. Allowed: {allowed}.")
+
+
+def _name(line: Field, value: str) -> str:
+    """A network's name; a file that lies where the studio was started is none."""
+    if Path(value).exists():
+        raise SettingError(f"{line.name} is {value[:60]!r}, a file. Files can be given on the command line.")
+    return _plain(line, value)
 
 
 def _plain(line: Field, value: str) -> str:
