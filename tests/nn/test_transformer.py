@@ -36,9 +36,24 @@ def test_a_token_is_not_told_what_comes_after_it():
 
 def test_a_cache_forgets_what_lies_beyond_its_context():
     cache = Cache(4)
-    for _ in range(9):
-        key, _ = cache.extended(0, torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1, 2))
-    assert key.shape[2] == 4
+    for place in range(9):
+        key_BHTE, _ = cache.extended(0, torch.full((1, 1, 1, 2), float(place)), torch.zeros(1, 1, 1, 2))
+        cache.n_read += 1
+    assert key_BHTE[0, 0, :, 0].sort().values.tolist() == [5, 6, 7, 8]
+
+
+def test_many_tokens_read_at_once_leave_the_cache_that_single_ones_do():
+    network, token_BT = transformer(), torch.randint(11, (2, 300))
+    before_B1, last_B1 = torch.zeros(2, 1, dtype=torch.int64), token_BT[:, -2:-1]
+    at_once, one_by_one = Cache(10), Cache(10)
+    network(token_BT[:, :-1], before_B1, at_once)
+    previous_B1 = before_B1
+    for token_B1 in token_BT[:, :-1].split(1, 1):
+        network(token_B1, previous_B1, one_by_one)
+        previous_B1 = token_B1
+    # the first layer's keys and values know nothing of what was forgotten
+    torch.testing.assert_close(at_once.kept[0], one_by_one.kept[0])
+    assert network(token_BT[:, -1:], last_B1, at_once).shape == (2, 1, 64)
 
 
 @pytest.mark.parametrize("shape", [(4, 16, 16), (2, 8, 32), (3, 32, 8)])

@@ -9,14 +9,15 @@ __all__ = ["default_label", "open_table"]
 
 
 def open_table(data: Any) -> "pa.Table":
-    """A table from 'sample:NAME', a path (CSV, TSV, CSV.GZ, Parquet), a frame or a 2-D array."""
+    """A table from 'sample:NAME', a path (CSV, TSV, CSV.GZ, Parquet), hf:OWNER/NAME, a frame or a 2-D array."""
     if isinstance(data, str) and data.startswith("sample:"):
         from twofold.data.samples import load_sample
 
         return load_sample(data.removeprefix("sample:"))
+    from twofold.data.hub import fetched
     from twofold.data.tables import read_table
 
-    return read_table(data)
+    return read_table(fetched(data))
 
 
 def default_label(data: Any) -> str | None:

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from twofold.data.atomic import write_atomically
 from twofold.data.decoding import open_regular
+from twofold.data.hub import is_of_hub
 from twofold.data.layouts import choose_split, places
 from twofold.data.listing import Entry, archive_in, is_metadata, names_in
 from twofold.data.names import shown, unique
@@ -93,7 +94,7 @@ def holds_sounds(source: Any) -> bool:
     """Whether a path leads to sounds rather than to pictures, a table or a text; told by names and first bytes."""
     if isinstance(source, Sounds):
         return True
-    if not isinstance(source, str | os.PathLike):
+    if not isinstance(source, str | os.PathLike) or is_of_hub(source):
         return False
     path = Path(os.fspath(source)).expanduser()
     found = None if path.is_dir() else archive_in(path)

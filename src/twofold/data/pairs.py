@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.json
 
 from twofold.data.decoding import open_regular
+from twofold.data.hub import fetched
 from twofold.data.layouts import choose_split, split_word
 from twofold.data.listing import archive_in, is_metadata, list_archive, list_folder
 from twofold.data.names import original, shown
@@ -143,6 +144,7 @@ def open_pairs(
         if captions is None:
             return source
         source = source.pictures
+    source = fetched(source)
     path = Path(source).expanduser() if isinstance(source, str | os.PathLike) else None
     if path is not None and captions is None and _is_list(path):
         return _checked(_from_list(path, image, text, split))

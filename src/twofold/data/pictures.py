@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from twofold.data.decoding import decode_picture, write_picture
+from twofold.data.hub import fetched
 from twofold.data.picture_set import Bad, Pictures
 from twofold.data.picture_sources import Collection, gather, is_source
 from twofold.data.pixels import Packer, Pixels, stored
@@ -44,7 +45,7 @@ def open_pictures(
         from twofold.data.samples import load_pictures
 
         return load_pictures(source.removeprefix("sample:"))
-    found = gather(source, split, label)
+    found = gather(fetched(source), split, label)
     return _packed(found, short_side)
 
 
@@ -56,7 +57,7 @@ def holds_pictures(source: Any) -> bool:
         from twofold.data import samples
 
         return source.removeprefix("sample:") in getattr(samples, "PICTURES", {})
-    return is_source(source)
+    return is_source(fetched(source))
 
 
 def _packed(found: Collection, short_side: int | None) -> Pictures:

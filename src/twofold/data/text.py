@@ -10,18 +10,26 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryFile, gettempdir
 from typing import Any
 
 import numpy as np
 
-from twofold.errors import DataError, SettingError
+from twofold.data.atomic import NO_ROOM
+from twofold.data.hub import is_of_hub, text_column
+from twofold.errors import DataError, DiskFullError, SettingError
 
-__all__ = ["TOKENIZERS", "Vocabulary", "decoded", "is_text", "read_bytes", "read_text"]
+__all__ = ["TOKENIZERS", "Vocabulary", "decoded", "is_text", "read_bytes", "read_text", "spread"]
 
 TOKENIZERS = ("auto", "byte", "character", "bpe")
 MANY_CHARACTERS = 512
 LONG_TEXT = 50_000_000  # characters from which sub-words are worth their slower start (docs/LOG.md)
 BPE_SIZE = 4096
+BPE_LEARNT = 20_000_000  # characters from which sub-words are learned; of a longer text, stretches all over it
+BPE_AT_ONCE = 10_000  # characters: the library's time grows faster than the length of one string
+MAPPED_AT_ONCE = 4_000_000  # characters; their tokens take some 100 bytes each on the way
+LONG_LINE = 10_000
+N_STRETCHES = 64
 PLAIN_SUFFIXES = (".txt", ".md", ".rst", ".text", ".tex")
 SUFFIXES = (*PLAIN_SUFFIXES, ".py")
 SEPARATOR = "\n\n"  # between the files of a folder
@@ -32,7 +40,9 @@ NOT_TEXT = (b"\x89PNG", b"\xff\xd8\xff", b"PK\x03\x04", b"%PDF", b"\x1f\x8b", b"
 
 
 def read_text(source: Any, encoding: str = "utf-8") -> str:
-    """The text of a file, of all text files in a folder, of sample:NAME, or of several texts, joined by blank lines.
+    """The text of a file, of all text files in a folder, of sample:NAME, of hf:OWNER/NAME, or of several texts.
+
+    Several are joined by blank lines.
 
     Raises
     ------
@@ -45,6 +55,8 @@ def read_text(source: Any, encoding: str = "utf-8") -> str:
         from twofold.data.samples import load_text
 
         return load_text(source.removeprefix("sample:"))
+    if is_of_hub(source):
+        return SEPARATOR.join(text for text in text_column(source).to_pylist() if text)
     path = Path(source)
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
@@ -191,9 +203,33 @@ class Vocabulary:
             raise DataError(
                 "the text holds bytes that are not UTF-8, which sub-words cannot write. Use --tokenizer byte."
             )
-        parts = [text[i : i + 1_000_000] for i in range(0, len(text), 1_000_000)]
+        parts = [text[i : i + BPE_AT_ONCE] for i in range(0, len(text), BPE_AT_ONCE)]
         codes = [np.array(e.ids, np.int32) for e in self._bpe.encode_batch(parts, add_special_tokens=False)]
         return np.concatenate([np.zeros(0, np.int32), *codes])
+
+    def mapped(self, text: str, folder: str | Path | None = None) -> np.ndarray:
+        """The tokens (N), int16, mapped from a file without a name: it goes when the array does.
+
+        Parameters
+        ----------
+        folder : on whose disk; the system's temporary folder by default.
+        """
+        try:
+            if folder is not None:
+                Path(folder).mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=folder) as file:
+                for start in range(0, len(text), MAPPED_AT_ONCE):
+                    file.write(self.encode(text[start : start + MAPPED_AT_ONCE]).astype(np.int16).tobytes())
+                file.flush()
+                return np.memmap(file, np.int16, "r+") if file.tell() else np.zeros(0, np.int16)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            raise DiskFullError(
+                error.errno,
+                f"no room for {len(text):,} characters as tokens in {folder or gettempdir()}. Free some, or give a "
+                "shorter text.",
+            ) from error
 
     def decode(self, tokens: Sequence[int] | np.ndarray) -> str:
         """The text; bytes that are no UTF-8 become lone surrogates (`surrogateescape`)."""
@@ -248,8 +284,23 @@ def _learned_bpe(text: str) -> str:
     trainer = trainers.BpeTrainer(
         vocab_size=BPE_SIZE, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
-    tokenizer.train_from_iterator(re.split("(?<=\n)", text), trainer)
+    tokenizer.train_from_iterator(_lines(spread(text, BPE_LEARNT, N_STRETCHES)), trainer)
     return str(tokenizer.to_str())
+
+
+def spread(sequence: Any, most: int, n_stretches: int) -> list[Any]:
+    """The whole sequence as one stretch where it has at most so many items, else stretches spread evenly over it."""
+    if len(sequence) <= most:
+        return [sequence]
+    starts = [i * len(sequence) // n_stretches for i in range(n_stretches)]
+    return [sequence[start : start + most // n_stretches] for start in starts]
+
+
+def _lines(stretches: Iterable[str]) -> Iterator[str]:
+    """Lines with their ends; a very long one in pieces."""
+    for stretch in stretches:
+        for line in re.split("(?<=\n)", stretch):
+            yield from (line[i : i + LONG_LINE] for i in range(0, len(line), LONG_LINE))
 
 
 def _byte_letters() -> dict[str, int]:

@@ -31,14 +31,14 @@ from twofold.core.learner import Learner
 from twofold.core.loop import Progress, train
 from twofold.core.packing import compress_alone, decompress_alone
 from twofold.data.container import pack, unpack
-from twofold.data.text import Vocabulary, read_text
+from twofold.data.text import Vocabulary, read_text, spread
 from twofold.errors import DataError, SettingError
 from twofold.measure.copies import longest_common
 from twofold.measure.report import Measure
 from twofold.measure.sizes import general_compressors
 from twofold.nn.coding import decode_tokens, encode_tokens
 from twofold.nn.language import HEAD_DIM, NEW_TEXT, LanguageNetwork, Opinion, Reader, evenly, windows
-from twofold.nn.memory import Memory
+from twofold.nn.memory import Memory, fold_of_each
 from twofold.nn.muon import Muon
 from twofold.nn.sampling import as_text, draw, until
 
@@ -46,6 +46,8 @@ __all__ = ["LanguageModel", "NextToken"]
 
 N_FOLDS = 4  # parts of the text; the network sees the memory of the other parts
 WATCHED_WINDOWS = 96  # held-out windows measured during training
+MOST_COUNTED = 10_000_000  # tokens in the memory: 1.5 GB while it is in use
+MOST_HELD_OUT = 2_000_000  # characters: minutes to measure
 SMALL = 20_000  # bytes below which the file is also tried without the model
 
 
@@ -124,7 +126,7 @@ class LanguageModel(Estimator):
     context: int = 128
     """Tokens that are looked back on: more see longer connections, and cost more."""
     memory: int = 7
-    """Longest context whose followers are counted: more know more by heart; 0 keeps no training text in the model."""
+    """Longest context counted (in ten million tokens at most): more know more by heart; 0 keeps no training text."""
     tokenizer: str = "auto"
     """What a token is: byte, character or bpe (sub-words: for long texts); auto goes by the text's size."""
     precision: str = "auto"
@@ -132,7 +134,7 @@ class LanguageModel(Estimator):
     encoding: str = "utf-8"
     """How the file writes its characters."""
     held_out: float = 0.1
-    """Share at the end of the text to measure on: more measures finer, and learns from less."""
+    """Share at the end (two million characters at most) to measure on: more measures finer, and learns from less."""
     batch_size: int = 16
     """Windows per update: more give a steadier direction and a slower step."""
     learning_rate: float = 0.02
@@ -150,22 +152,23 @@ class LanguageModel(Estimator):
         folder : where the checkpoint lives; a checkpoint found there is gone on from.
         """
         self._check()
-        vocabulary, learnt_N, held_N = self._read(X)
-        learner = self._learner(vocabulary, learnt_N)
+        place = None if folder is None else Path(folder)
+        vocabulary, learnt_N, held_N = self._read(X, place)
+        counted_N = np.concatenate(spread(learnt_N, MOST_COUNTED if self.memory else 0, 16 * N_FOLDS))
+        learner = self._learner(vocabulary, counted_N, len(learnt_N))
         H, span = learner.network.n_history, min(self.context, (len(learnt_N) - 3) // 2)
         spans = torch.from_numpy(learnt_N).unfold(0, H + span, 1)
-        folds = torch.arange(len(spans)) * N_FOLDS // len(learnt_N)
+        folds = torch.from_numpy(fold_of_each(len(learnt_N), N_FOLDS)[: len(spans)])
         watched = evenly(windows(learnt_N, held_N, H, span), WATCHED_WINDOWS)
         n_steps = int(np.clip(1.5 * len(learnt_N) / (self.batch_size * span), 100, 3000))
         plan = self._plan(n_steps, interval=max(10, min(200, (self.n_steps or n_steps) // 8)), patience=10)
-        place = None if folder is None else Path(folder)
-        held = (watched, torch.full((len(watched),), NEW_TEXT)) if len(watched) else None
-        training = train(learner, (spans, folds), plan, held_out=held, folder=place)
+        held_out = (watched, torch.full((len(watched),), NEW_TEXT)) if len(watched) else None
+        training = train(learner, (spans, folds), plan, held_out=held_out, folder=place)
         try:
             yield from training
         finally:
             training.close()  # type: ignore[attr-defined]
-            self._finish(learner.network, vocabulary, learnt_N)
+            self._finish(learner.network, vocabulary, counted_N)
             self._measure(held_N, learner.best_step)
             self.n_iter_ = learner.n_updates
 
@@ -178,12 +181,12 @@ class LanguageModel(Estimator):
         if self.depth is not None and self.depth < 1:
             raise SettingError(f"depth is {self.depth}; it must be at least 1. Leave it out to go by the minutes.")
 
-    def _read(self, X: Any) -> tuple[Vocabulary, np.ndarray, np.ndarray]:
-        """The tokens to learn from, and those of the last part, which are held out."""
+    def _read(self, X: Any, folder: Path | None) -> tuple[Vocabulary, np.ndarray, np.ndarray]:
+        """The tokens to learn from, mapped from disk, and those of the last part, which are held out."""
         text = read_text(X, self.encoding)
-        n_learnt = len(text) - int(self.held_out * len(text))
+        n_learnt = len(text) - min(int(self.held_out * len(text)), MOST_HELD_OUT)
         vocabulary = Vocabulary.learn(text[:n_learnt], self.tokenizer)
-        learnt_N, held_N = vocabulary.encode(text[:n_learnt]), vocabulary.encode(text[n_learnt:])
+        learnt_N, held_N = vocabulary.mapped(text[:n_learnt], folder), vocabulary.encode(text[n_learnt:])
         if len(learnt_N) < 20:
             raise DataError(
                 f"the text has {len(text)} characters; learning needs at least 20 tokens. Give a longer text: "
@@ -191,8 +194,8 @@ class LanguageModel(Estimator):
             )
         return vocabulary, learnt_N, held_N
 
-    def _learner(self, vocabulary: Vocabulary, token_N: np.ndarray) -> NextToken:
-        depth = self.depth or _depth_for(self.minutes, len(token_N))
+    def _learner(self, vocabulary: Vocabulary, token_N: np.ndarray, n_learnt: int) -> NextToken:
+        depth = self.depth or _depth_for(self.minutes, n_learnt)
         memory = Memory(token_N, vocabulary.size, self.memory, N_FOLDS)
         with seeded(self.seed):
             network = LanguageNetwork(memory, vocabulary.size, HEAD_DIM * max(2, depth), depth)
@@ -285,8 +288,8 @@ class LanguageModel(Estimator):
         check_is_fitted(self, "network_")
         token_N = self.vocabulary_.encode(read_text(X, self.encoding))
         nats_N = self.token_nats(token_N)
-        parts = range(0, max(1, len(token_N) - length // 2), length)
-        passages = [(nats_N[i : i + length], self.vocabulary_.decode_bytes(token_N[i : i + length])) for i in parts]
+        parts = [slice(i, i + length) for i in range(0, max(1, len(token_N) - length // 2), length)]
+        passages = [(nats_N[part], self.vocabulary_.decode_bytes(token_N[part])) for part in parts]
         costs = [(float(n.sum()) / math.log(2) / max(1, len(p)), p.decode("utf-8", "replace")) for n, p in passages]
         return sorted(costs, reverse=True)[:n_passages]
 
@@ -371,9 +374,8 @@ class LanguageModel(Estimator):
     def _pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         check_is_fitted(self, "network_")
         tensors = {f"network.{name}": value for name, value in self.network_.state_dict().items()}
-        if self.memory:
-            # the memory is counted again from the text when the model is loaded: it is smaller so
-            tensors["memory.tokens"] = torch.from_numpy(self.token_N_)
+        # the memory is counted again from the text when the model is loaded: it is smaller so
+        tensors |= {"memory.tokens": torch.from_numpy(self.token_N_)} if self.memory else {}
         learned = {
             "vocabulary": self.vocabulary_.to_json(), "depth": len(self.network_.transformer.blocks),
             "measures": self.measures_, "n_iter": self.n_iter_,

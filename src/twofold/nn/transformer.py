@@ -12,6 +12,7 @@ from torch.nn import functional
 
 __all__ = ["Block", "Cache", "Transformer", "normed", "turns"]
 
+PLACES_AT_ONCE = 256
 N_PAIRS = 1 << 17  # rows of the table of token pairs; larger vocabularies share rows
 
 
@@ -32,15 +33,30 @@ class Cache:
         self.context = context
         self.n_read = 0
         self.kept: dict[int, tuple[Tensor, Tensor]] = {}
+        self._turns: tuple[int, Tensor, Tensor] | None = None
 
     def extended(self, layer: int, key_BHTE: Tensor, value_BHTE: Tensor) -> tuple[Tensor, Tensor]:
-        """The kept keys and values with the new ones behind."""
-        if layer in self.kept:
-            old_key, old_value = self.kept[layer]
-            key_BHTE = torch.cat([old_key, key_BHTE], 2)[:, :, -self.context :]
-            value_BHTE = torch.cat([old_value, value_BHTE], 2)[:, :, -self.context :]
-        self.kept[layer] = (key_BHTE, value_BHTE)
-        return key_BHTE, value_BHTE
+        """The kept keys and values with the new ones: in any order, for each knows its place."""
+        B, H, T, E = key_BHTE.shape
+        if layer not in self.kept:
+            self.kept[layer] = key_BHTE.new_empty(B, H, self.context, E), value_BHTE.new_empty(B, H, self.context, E)
+        slot_T = torch.arange(self.n_read, self.n_read + T)[-self.context :] % self.context
+        n_kept = min(self.n_read + T, self.context)
+        for kept, new in zip(self.kept[layer], (key_BHTE, value_BHTE), strict=True):
+            kept.index_copy_(2, slot_T, new[:, :, -self.context :])
+        if T > 1:
+            return key_BHTE, value_BHTE
+        key_BHCE, value_BHCE = self.kept[layer]
+        return key_BHCE[:, :, :n_kept], value_BHCE[:, :, :n_kept]
+
+    def turns(self, n_places: int, half: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """The next places' turns; for single places they are made for many at once."""
+        if n_places > 1:
+            return turns(self.n_read, n_places, half, like)
+        first, last = divmod(self.n_read, PLACES_AT_ONCE)
+        if self._turns is None or self._turns[0] != first:
+            self._turns = first, *turns(first * PLACES_AT_ONCE, PLACES_AT_ONCE, half, like)
+        return self._turns[1][last : last + 1], self._turns[2][last : last + 1]
 
 
 def turns(first: int, n_places: int, half: int, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,8 +138,8 @@ class Transformer(nn.Module):
         before_BT = torch.cat([before_B1, token_BT[:, :-1]], 1)
         pair_BT = (before_BT * self.n_tokens + token_BT) % self.pairs.num_embeddings
         x_BTD = start_BTD = normed(self.embedding(token_BT) + self.pairs(pair_BT))
-        first, half = 0 if cache is None else cache.n_read, x_BTD.shape[2] // self.n_heads // 2
-        turn = turns(first, x_BTD.shape[1], half, x_BTD)
+        T, half = x_BTD.shape[1], x_BTD.shape[2] // self.n_heads // 2
+        turn = turns(0, T, half, x_BTD) if cache is None else cache.turns(T, half, x_BTD)
         for layer, block in enumerate(self.blocks):
             mixed_BTD = self.mix_L2[layer, 0] * x_BTD + self.mix_L2[layer, 1] * start_BTD
             x_BTD = block(mixed_BTD, turn, cache, layer)
