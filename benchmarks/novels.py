@@ -30,8 +30,8 @@ def main() -> None:
     beside = ", ".join(f"{name} {value:.3f}" for name, value in measure.baselines)
     record(
         "novels",
-        claim=f"{options.minutes:g} minutes on {options.threads} threads ({last.step} steps of depth {options.depth}, {model.vocabulary_.kind} tokens), two "
-        f"held-out novels whole. Beside: {beside}.",
+        claim=f"{options.minutes:g} minutes on {options.threads} threads ({last.step} steps of depth {options.depth}, "
+        f"{model.vocabulary_.kind} tokens), two held-out novels whole. Beside: {beside}.",
         figures=[
             {"figure": "bits per byte", "value": measure.value, "must": "< 2.03 (character 6-gram)", "aim": "<= 1.75"}
         ],

@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twofold.data.text import Vocabulary, decoded, read_text
-from twofold.errors import DataError, SettingError
+from twofold.data import text as text_module
+from twofold.data.text import Vocabulary, decoded, read_text, spread
+from twofold.errors import DataError, DiskFullError, SettingError
 
 LEARNT = "The cat sat on the mat. Größe, 日本, naïve — and so on.\n" * 40
 
@@ -29,6 +30,39 @@ def test_any_bytes_come_back_exactly(kind, data):
 
 
 VOCABULARIES = {kind: Vocabulary.learn(LEARNT, kind) for kind in ("byte", "character", "bpe")}
+
+
+@pytest.mark.parametrize("kind", ["byte", "character", "bpe"])
+def test_mapped_tokens_are_those_of_the_text_and_leave_no_file(kind, tmp_path, monkeypatch):
+    # in pieces, as a long text is
+    monkeypatch.setattr(text_module, "MAPPED_AT_ONCE", 3 * text_module.BPE_AT_ONCE)
+    text = LEARNT * 20
+    token_N = VOCABULARIES[kind].mapped(text, tmp_path / "run")
+    np.testing.assert_array_equal(token_N, VOCABULARIES[kind].encode(text))
+    assert isinstance(token_N, np.memmap) and token_N.dtype == np.int16
+    assert list((tmp_path / "run").iterdir()) == []
+    assert len(VOCABULARIES[kind].mapped("", tmp_path)) == 0
+
+
+def test_a_full_disk_is_told_with_the_place(monkeypatch):
+    with pytest.raises(DiskFullError, match=r"no room for 2,160 characters as tokens in /dev/full"):
+        monkeypatch.setattr(text_module, "TemporaryFile", lambda dir: open("/dev/full", "wb", buffering=0))
+        monkeypatch.setattr(text_module, "gettempdir", lambda: "/dev/full")
+        VOCABULARIES["byte"].mapped(LEARNT)
+
+
+def test_stretches_lie_evenly_and_a_short_sequence_is_one():
+    assert spread("abc", 3, 2) == ["abc"]
+    assert spread("abcdefghij", 4, 2) == ["ab", "fg"]
+    assert spread("abcdefghij", 0, 2) == ["", ""]
+
+
+def test_sub_words_are_learned_from_a_line_without_a_break(monkeypatch):
+    monkeypatch.setattr(text_module, "BPE_LEARNT", 5000)
+    line = "".join(chr(0x4E00 + i * i % 700) for i in range(20_000))
+    vocabulary = Vocabulary.learn(line, "bpe")
+    token_N = vocabulary.encode(line)
+    assert vocabulary.decode(token_N) == line and len(token_N) < 2 * len(line)
 
 
 def test_a_vocabulary_survives_json():

@@ -81,6 +81,17 @@ def test_a_model_without_memory_keeps_no_training_text_and_still_learns(tmp_path
     assert model.bits_per_byte([STORY[-300:]]) < 0.8 * math.log2(len(set(STORY)))
 
 
+def test_of_a_very_long_text_stretches_are_counted_and_the_held_out_part_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr("twofold.methods.language.MOST_COUNTED", 640)
+    monkeypatch.setattr("twofold.methods.language.MOST_HELD_OUT", 100)
+    fitted = LanguageModel(**QUICK).fit([STORY])
+    n_learnt = len(STORY) - 100
+    starts = [i * n_learnt // 64 for i in range(64)]
+    assert fitted.vocabulary_.decode(fitted.token_N_) == "".join(STORY[i : i + 10] for i in starts)
+    again = LanguageModel.load(fitted.save(tmp_path / "run"))
+    assert again.decompress(fitted.compress(STORY)) == STORY.encode()
+
+
 def test_learning_by_heart_is_noticed_and_the_best_weights_are_kept():
     rng = np.random.default_rng(0)
     noise = "".join(rng.choice(list("abcdefgh"), 1200))

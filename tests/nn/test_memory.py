@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from twofold.nn.memory import DISCOUNT, Memory, Recall
+from twofold.nn import memory as memory_module
+from twofold.nn.memory import DISCOUNT, Memory, Recall, fold_of_each
 
 TOKENS = np.random.default_rng(0).integers(0, 5, 400).astype(np.int32)
 
@@ -75,3 +76,16 @@ def test_fitting_the_weights_of_the_orders_lowers_the_loss():
     before = nats()
     recall.fit(memory, torch.from_numpy(text), torch.Generator().manual_seed(0))
     assert nats() < 0.8 * before
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 4, 7, 1001])
+def test_folds_are_contiguous_parts(n):
+    np.testing.assert_array_equal(fold_of_each(n, 4), np.arange(n) * 4 // max(n, 1))
+
+
+def test_a_long_question_is_answered_as_short_ones_are(monkeypatch):
+    memory = Memory(TOKENS, 5, 3, n_folds=4)
+    history_BH, fold_B = torch.from_numpy(TOKENS).unfold(0, 3, 1)[:50], torch.arange(50) % 4
+    whole = memory.ask(history_BH, fold_B), memory.ask(history_BH)
+    monkeypatch.setattr(memory_module, "MOST_NUMBERS", 7 * 20)
+    torch.testing.assert_close((memory.ask(history_BH, fold_B), memory.ask(history_BH)), whole)
