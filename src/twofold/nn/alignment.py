@@ -52,12 +52,23 @@ class Correlations:
         floors : added to each side's variances, in units of their mean: more trusts only what varies much.
         """
         white_DD, white_KK = _whitening(*self.of_x, floors[0]), _whitening(*self.of_y, floors[1])
-        u_DR, share_R, v_RK = np.linalg.svd(white_DD @ self.across_DK @ white_KK, full_matrices=False)
+        u_DE, share_E, v_EK = _largest(white_DD @ self.across_DK @ white_KK, embed_dim)
         # of a direction and its reverse always the same one
-        sign_R = np.sign(u_DR[np.abs(u_DR).argmax(0), np.arange(len(share_R))])
-        left_DE = (white_DD @ (u_DR * sign_R * share_R))[:, :embed_dim]
-        right_KE = (white_KK @ (v_RK.T * sign_R * share_R))[:, :embed_dim]
-        return Alignment(left_DE, -self.mean_D @ left_DE, right_KE, -self.mean_K @ right_KE)
+        sign_E = np.sign(u_DE[np.abs(u_DE).argmax(0), np.arange(len(share_E))])
+        left_DE, right_KE = white_DD @ (u_DE * sign_E * share_E), white_KK @ (v_EK.T * sign_E * share_E)
+        parts = (left_DE, -self.mean_D @ left_DE, right_KE, -self.mean_K @ right_KE)
+        return Alignment(*(part.astype(np.float32) for part in parts))
+
+
+def _largest(matrix_DK: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The largest singular values with their directions, by the smaller of the two squares: much quicker than all."""
+    if matrix_DK.shape[0] < matrix_DK.shape[1]:
+        v_KR, share_R, u_RD = _largest(matrix_DK.T, n)
+        return u_RD.T, share_R, v_KR.T
+    square_R, v_KR = np.linalg.eigh(matrix_DK.T @ matrix_DK)
+    share_R, v_KR = np.sqrt(np.maximum(square_R[::-1][:n], 0)), v_KR[:, ::-1][:, :n]
+    # a direction that hardly counts is as good as none
+    return matrix_DK @ v_KR / np.maximum(share_R, 1e-12), share_R, v_KR.T
 
 
 def _whitening(variance_D: np.ndarray, axis_DD: np.ndarray, floor: float) -> np.ndarray:

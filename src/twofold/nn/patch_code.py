@@ -25,7 +25,7 @@ __all__ = ["PatchCode", "learn_patch_code", "ratio_axes"]
 SIDE, PATCH, STRIDE, POOL = 32, 6, 2, 4
 LIKE = 0.15  # least cosine at which a patch is called by a word
 N_MEANINGS = 128
-N_PATCHES, N_ROUNDS, N_SPREAD = 200_000, 5, 6000
+N_PATCHES, N_ROUNDS = 200_000, 5
 AT_ONCE = 64
 
 
@@ -93,10 +93,16 @@ def _patches(picture_BCSS: Tensor, stride: int = STRIDE) -> Tensor:
 
 
 @torch.no_grad()
-def learn_patch_code(pixel_NSSC: Tensor, seed: int, *, n_words: int, is_half: bool = False) -> PatchCode:
+def learn_patch_code(
+    pixel_NSSC: Tensor, seed: int, *, n_words: int, n_spread: int = 6000, is_half: bool = False
+) -> PatchCode:
     """The code of these pictures, uint8 (N, S, S, C) in random order.
 
     Few pictures have fewer words than `n_words`; two patches they must have.
+
+    Parameters
+    ----------
+    n_spread : pictures whose patches tell how words occur together: more tell it finer, in as much more time.
     """
     N, C = len(pixel_NSSC), pixel_NSSC.shape[3]
     generator = torch.Generator().manual_seed(seed)
@@ -106,7 +112,7 @@ def learn_patch_code(pixel_NSSC: Tensor, seed: int, *, n_words: int, is_half: bo
     code = PatchCode(C, K, min(N_MEANINGS, K // 2, max(2, N - 1)), is_half=is_half)
     code.white_XX.copy_(_whitening(patch_MX))
     code.word_XK.copy_(_dictionary(functional.normalize(patch_MX @ code.white_XX, dim=1), K, generator).T)
-    _solve_meanings(code, pixel_NSSC)
+    _solve_meanings(code, pixel_NSSC, n_spread)
     return code
 
 
@@ -129,13 +135,13 @@ def _dictionary(white_MX: Tensor, n_words: int, generator: torch.Generator) -> T
     return word_KX
 
 
-def _solve_meanings(code: PatchCode, pixel_NSSC: Tensor) -> None:
+def _solve_meanings(code: PatchCode, pixel_NSSC: Tensor, n_spread: int) -> None:
     """Directions of words along which whole pictures differ most, over single patches."""
     share_NK, spread_KK, n_seen = [], torch.zeros(2 * (len(code.mean_K),)), 0
     for part_BSSC in pixel_NSSC.split(AT_ONCE):
         word_BPK = code.words(from_pixels(part_BSSC))
         share_NK.append(word_BPK.sum(1, dtype=torch.float32) / word_BPK.shape[1])
-        if n_seen < N_SPREAD * word_BPK.shape[1]:
+        if n_seen < n_spread * word_BPK.shape[1]:
             flat_MK = word_BPK.flatten(0, 1)
             spread_KK += (flat_MK.T @ flat_MK).float()
             n_seen += len(flat_MK)

@@ -161,7 +161,7 @@ def principal_axes(
     # a kind that hardly varies tells nothing
     weights = [share / np.sqrt(v) if v > TINY else 0.0 for share, v in zip(shares, variances, strict=True)]
     weight_D = np.repeat(weights, blocks)
-    scaled_MD = (feature_MD - centre_D) * weight_D
+    scaled_MD = ((feature_MD - centre_D) * weight_D).astype(np.float32)
     R = max(1, min(MOST_AXES, len(feature_MD) - 1, scaled_MD.shape[1]))
     _, length_R, axis_RD = randomized_svd(scaled_MD, R, random_state=seed % 2**32, n_iter=2)
     scale = np.sqrt(len(feature_MD) * R / max(float(np.square(length_R).sum()), TINY))

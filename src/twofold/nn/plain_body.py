@@ -19,6 +19,7 @@ from twofold.nn.patch_code import PatchCode, learn_patch_code
 __all__ = ["PlainBody", "colour_shares"]
 
 LEVELS = {1: 16, 3: 4}  # of each channel, by how many channels there are
+N_SPREAD = 1000  # pictures: six times as many gave nothing (docs/LOG.md)
 SMALL = 8  # side of the small copy
 N_REGIONS = 5  # the whole and its quarters
 
@@ -45,7 +46,7 @@ class PlainBody(nn.Module):
     def learn(cls, pixel_NSSC: Tensor, *, seed: int, n_words: int = 1024) -> "PlainBody":
         """The body of these pictures, uint8."""
         order = torch.randperm(len(pixel_NSSC), generator=torch.Generator().manual_seed(seed))
-        return cls(learn_patch_code(pixel_NSSC[order], seed, n_words=n_words))
+        return cls(learn_patch_code(pixel_NSSC[order], seed, n_words=n_words, n_spread=N_SPREAD))
 
     @classmethod
     def with_weights(cls, tensors: Mapping[str, Tensor], arguments: Mapping[str, Any]) -> "PlainBody":

@@ -35,7 +35,7 @@ from twofold.methods.clip.describer import Describer
 from twofold.methods.clip.fitted import FittedTowers, Hit, judge
 from twofold.methods.clip.keeping import judged, keep_best
 from twofold.methods.clip.lesson import Lesson
-from twofold.methods.clip.locked import PLAIN, Locked, borrowed_towers, untaught
+from twofold.methods.clip.locked import PLAIN, Locked, borrowed_towers, reduced_crops, untaught
 from twofold.methods.clip.start import align
 from twofold.methods.clip.towers import BorrowedText, PairedTowers, TextTower, UnlockedTowers
 from twofold.nn.picture_tower import PictureHead, PictureTower
@@ -89,6 +89,8 @@ class CLIP(Estimator):
     """Width of what bends the way into the shared space: wider can learn more, and more by heart."""
     unlock: int = 0
     """How many of the last layers of a borrowed tower are tuned too: more adapt better, and take much longer."""
+    n_crops: int = 4
+    """Random crops of each picture that are looked at too: more are learned by heart less, and take longer."""
     describes: bool = True
     """Whether to learn to write captions too; without it training is shorter."""
     batch_size: int = field(default=512, kw_only=True)
@@ -188,7 +190,7 @@ class CLIP(Estimator):
                                    "of the nearest picture's caption": found["nearest"]}  # fmt: skip
 
     def _check(self) -> None:
-        self._check_settings()
+        self._check_settings(embed_dim=2, dim=2, n_crops=0)
         if self.text_tower not in TEXT_TOWERS:
             raise SettingError(f"text_tower is {self.text_tower!r}. Allowed: {', '.join(TEXT_TOWERS)}.")
         if self.image_size is not None and self.image_size < SMALLEST:
@@ -198,11 +200,6 @@ class CLIP(Estimator):
                 f"unlock is {self.unlock} with image_tower {self.image_tower!r}; it must be 0 or more, and the plain "
                 "tower has no layers to tune. Leave it out, or borrow a tower."
             )
-        for name in ("embed_dim", "dim"):
-            if getattr(self, name) < 2:
-                raise SettingError(
-                    f"{name} is {getattr(self, name)}; it must be at least 2. Leave it out, or give 512."
-                )
 
     def _learner(self, pictures: Pictures, lesson: Lesson) -> tuple[PairedTowers, Locked, Lesson]:
         """Both towers before they are taught, on what the locked one sees, and the lesson as they take it."""
@@ -212,6 +209,7 @@ class CLIP(Estimator):
         learner = untaught(locked, feature_ND, lesson, self.embed_dim, self.dim, self.seed)
         learner.learning_rate = self.learning_rate
         learner.feature_NR = learner.feature_NR.to(device)
+        learner.crop_KNR = reduced_crops(locked, pictures, learner.head.to(device), self.n_crops, self.seed)
         locked.bodies.cpu()
         return learner.to(device), locked, lesson if locked.text is None else lesson.by_number()
 

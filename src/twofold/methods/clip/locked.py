@@ -1,7 +1,7 @@
 """The picture tower as it is locked: opened or solved, looked through once; and both towers before they are taught.
 
 Dimension key: N pictures, S side, C channels, D features, R of them that are kept, U different captions, E width of the
-shared space.
+shared space, K crops of a picture.
 """
 
 from dataclasses import dataclass
@@ -15,16 +15,19 @@ from twofold.core.estimator import seeded
 from twofold.data.pictures import Pictures
 from twofold.methods.clip.lesson import Lesson
 from twofold.methods.clip.towers import BorrowedText, PairedTowers, TextTower
+from twofold.nn.augmentation import resized_crop
 from twofold.nn.backbones import open_backbone
 from twofold.nn.openclip import OPENCLIP, OpenClipText, open_openclip
 from twofold.nn.picture_tower import Bodies, PictureHead, principal_axes
 from twofold.nn.plain_body import PlainBody
 from twofold.nn.words import BagTower, WordReader
 
-__all__ = ["PLAIN", "Locked", "borrowed_towers", "untaught"]
+__all__ = ["PLAIN", "Locked", "borrowed_towers", "reduced_crops", "untaught"]
 
 PLAIN = "plain"
 LARGEST_CHOSEN = 64  # side for the plain tower
+CROPPED, CROPPED_AT_ONCE = (0.6, 1.0), 256  # share of the picture's area; pictures
+MOST_LOOKS = 40_000  # at pictures and crops: of very many pictures there are crops enough without
 N_SOLVED = 4000  # pictures that the plain tower is solved from
 
 
@@ -73,6 +76,17 @@ class Locked:
         """What is seen of each picture, (N, D)."""
         return self.bodies.to(device).of_pixels(pictures.resized(self.size, channels=self.channels))
 
+    def features_of_crops(self, pictures: Pictures, device: torch.device, seed: int) -> np.ndarray:
+        """What is seen of each picture when it is cropped, each in its own way, (N, D)."""
+        pixel_NSSC = pictures.resized(self.size, channels=self.channels)
+        chance_N4 = torch.rand(len(pixel_NSSC), 4, generator=torch.Generator().manual_seed(seed))
+        parts = []
+        for rows in torch.arange(len(pixel_NSSC)).split(CROPPED_AT_ONCE):
+            picture_BCSS = torch.from_numpy(np.array(pixel_NSSC[rows.numpy()])).movedim(3, 1)
+            crop_BCSS = resized_crop(picture_BCSS, chance_N4[rows], self.size, area=CROPPED, ratio=(1, 1))
+            parts.append(self.bodies.to(device).of_pixels((255 * crop_BCSS).round().byte().movedim(1, 3).numpy()))
+        return np.concatenate(parts)
+
 
 def untaught(
     locked: Locked, feature_ND: np.ndarray, lesson: Lesson, embed_dim: int, dim: int, seed: int
@@ -95,6 +109,16 @@ def untaught(
     if locked.text is not None:
         learner.scale.data.fill_(float(np.log(locked.factor)))
     return learner
+
+
+@torch.no_grad()
+def reduced_crops(locked: Locked, pictures: Pictures, head: PictureHead, n_crops: int, seed: int) -> torch.Tensor:
+    """What is seen of each picture's crops, along the head's axes, (K, N, R); fewer of many pictures."""
+    device, N = head.weight.device, len(pictures)
+    n_crops = min(n_crops, max(0, MOST_LOOKS // N - 1))
+    crops = (locked.features_of_crops(pictures, device, seed + 1 + k) for k in range(n_crops))
+    parts = [head.reduced(torch.from_numpy(feature_ND).to(device)) for feature_ND in crops]
+    return torch.stack(parts) if parts else torch.zeros(0, N, head.axis_DR.shape[1], device=device)
 
 
 def borrowed_towers(locked: Locked, dim: int) -> tuple[PictureHead, nn.Module]:

@@ -3,10 +3,9 @@
 Canonical correlation between the pictures' features and their captions' pieces (nn/alignment.py), as strongly
 regularised as pictures that were held out ask for.
 Dimension key: N pictures, M captions, R features of a picture, V pieces, Z directions of captions, E width of the
-shared space.
+shared space; as Correlations names them, D features of a picture and K directions of captions.
 """
 
-from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
@@ -14,10 +13,11 @@ import scipy.sparse
 import torch
 from sklearn.decomposition import TruncatedSVD
 from sklearn.utils.extmath import safe_sparse_dot
-from torch import Tensor
 
+from twofold.measure.retrieval import Ranks
+from twofold.methods.clip.keeping import judged
 from twofold.methods.clip.lesson import Lesson
-from twofold.methods.clip.towers import PairedTowers
+from twofold.methods.clip.towers import PairedTowers, right_pairs
 from twofold.nn.alignment import Alignment, Correlations
 
 __all__ = ["align"]
@@ -29,43 +29,57 @@ FLOORS = ((0.3, 1.0, 3.0, 10.0), (0.3, 1.0))  # of the pictures' variances, of t
 def align(learner: PairedTowers, lesson: Lesson, seed: int) -> float | None:
     """Set the linear parts of both towers; how the held-out pairs judge them (None where there are none)."""
     picture_M, _, piece_ML, _ = lesson.arrays(False)
-    held_out = lesson.held_out()
-    best: tuple[float, dict[str, Tensor]] | None = None
-    for alignment, piece_VZ in _alignments(learner, lesson.pieces.matrix(piece_ML), picture_M, seed):
-        _set(learner, alignment, piece_VZ)
-        if held_out is None:
-            return None
-        value = learner.eval().evaluate(*held_out)["held_out"]
-        if best is None or value < best[0]:
-            best = value, {name: tensor.clone() for name, tensor in learner.state_dict().items()}
-    assert best is not None
-    learner.load_state_dict(best[1])
-    return best[0]
-
-
-def _alignments(
-    learner: PairedTowers, weight_MV: scipy.sparse.csr_matrix, picture_M: np.ndarray, seed: int
-) -> Iterator[tuple[Alignment, np.ndarray]]:
-    """One for each pair of strengths; the directions of captions (V, Z)."""
+    feature_NR = learner.feature_NR.cpu().numpy()
     rows = np.sort(np.random.default_rng(seed).permutation(len(picture_M))[:MOST_CAPTIONS])
-    weight_MV = weight_MV[rows]
-    n_directions = max(1, min(MOST_DIRECTIONS, weight_MV.shape[1] - 1, len(rows) - 1))
+    weight_MV = lesson.pieces.matrix(piece_ML[rows])
+    direction_VZ = _directions(weight_MV, seed)
+    found = Correlations(feature_NR[picture_M[rows]], safe_sparse_dot(weight_MV, direction_VZ))
+    embed_dim = learner.head.weight.shape[1]
+    if not lesson.is_held_M.any():
+        _set(learner, found.aligned(embed_dim, (FLOORS[0][0], FLOORS[1][0])), direction_VZ)
+        return None
+    judge = _Judge(lesson, feature_NR, direction_VZ)
+    alignments = {floors: found.aligned(embed_dim, floors) for floors in product(*FLOORS)}
+    best = min(alignments, key=lambda floors: judge.misses(alignments[floors]))
+    _set(learner, alignments[best], direction_VZ)
+    return judged(learner, lesson)
+
+
+def _directions(weight_MV: scipy.sparse.csr_matrix, seed: int) -> np.ndarray:
+    """Directions of captions along which they differ most (V, Z)."""
+    n_directions = max(1, min(MOST_DIRECTIONS, weight_MV.shape[1] - 1, weight_MV.shape[0] - 1))
     if n_directions < 2:
-        direction_ZV = np.eye(weight_MV.shape[1])
-    else:
-        direction_ZV = TruncatedSVD(n_directions, random_state=seed % 2**32).fit(weight_MV).components_
-    feature_MR = learner.feature_NR.cpu().numpy()[picture_M[rows]]
-    found = Correlations(feature_MR, safe_sparse_dot(weight_MV, direction_ZV.T))
-    for floors in product(*FLOORS):
-        yield found.aligned(learner.head.weight.shape[1], floors), direction_ZV.T
+        return np.eye(weight_MV.shape[1], dtype=np.float32)
+    # two rounds: what the least of a thousand directions exactly is does not matter
+    found = TruncatedSVD(n_directions, n_iter=2, random_state=seed % 2**32).fit(weight_MV)
+    return found.components_.T.astype(np.float32)
+
+
+class _Judge:
+    """How far held-out captions and pictures are from finding each other under an alignment, before it is set."""
+
+    def __init__(self, lesson: Lesson, feature_NR: np.ndarray, direction_VZ: np.ndarray):
+        picture_M, text_M, piece_ML, _ = lesson.arrays(True)
+        number_N, row_M = np.unique(picture_M, return_inverse=True)
+        self.feature_NR = feature_NR[number_N]
+        self.text_MZ = safe_sparse_dot(lesson.pieces.matrix(piece_ML), direction_VZ)
+        self.is_right_MN = right_pairs(row_M, text_M, len(number_N))
+
+    def misses(self, alignment: Alignment) -> float:
+        """1 - mean of 1 / place, both ways."""
+        picture_NE = _normed(self.feature_NR @ alignment.left_DE + alignment.left_bias_E)
+        text_ME = _normed(self.text_MZ @ alignment.right_KE + alignment.right_bias_E)
+        score_MN = text_ME @ picture_NE.T
+        found = [Ranks(score_MN, self.is_right_MN), Ranks(score_MN.T, self.is_right_MN.T)]
+        return 1 - float(np.mean([ranks.mean_reciprocal for ranks in found]))
 
 
 @torch.no_grad()
-def _set(learner: PairedTowers, alignment: Alignment, piece_VZ: np.ndarray) -> None:
+def _set(learner: PairedTowers, alignment: Alignment, direction_VZ: np.ndarray) -> None:
     """The alignment as weights; both sides are brought to about length 1, so that what bends can be learned."""
-    feature_NR = learner.feature_NR.cpu().double().numpy()
+    feature_NR = learner.feature_NR.cpu().numpy()
     of_pictures = _length(feature_NR @ alignment.left_DE + alignment.left_bias_E)
-    meaning_VE = piece_VZ @ alignment.right_KE
+    meaning_VE = direction_VZ @ alignment.right_KE
     of_texts = _length(meaning_VE)
     parts = (
         (learner.head.weight, alignment.left_DE / of_pictures),
@@ -81,3 +95,7 @@ def _set(learner: PairedTowers, alignment: Alignment, piece_VZ: np.ndarray) -> N
 
 def _length(vector_NE: np.ndarray) -> float:
     return max(float(np.sqrt(np.square(vector_NE).sum(1).mean())), 1e-9)
+
+
+def _normed(vector_NE: np.ndarray) -> np.ndarray:
+    return vector_NE / np.maximum(np.linalg.norm(vector_NE, axis=1, keepdims=True), 1e-9)

@@ -115,7 +115,7 @@ class PairedTowers(Learner):
 
     Parameters
     ----------
-    feature_NR : what the picture tower sees of every picture; batches name them by number.
+    feature_NR : what the picture tower sees of every picture; batches name them by number. `crop_KNR`: of crops.
     """
 
     def __init__(self, head: PictureHead, text: TextTower | BorrowedText, feature_NR: Tensor):
@@ -125,6 +125,7 @@ class PairedTowers(Learner):
         self.shift = nn.Parameter(torch.tensor(SHIFT_INIT))
         # no buffer: it is data, and not to be saved
         self.feature_NR = feature_NR
+        self.crop_KNR = feature_NR.new_zeros(0, *feature_NR.shape)
 
     def loss(self, picture_B: Tensor, text_B: Tensor, piece_BL: Tensor, word_BT: Tensor) -> dict[str, Tensor]:
         """The pairwise loss; `text` numbers the captions, the same words by the same number."""
@@ -139,8 +140,13 @@ class PairedTowers(Learner):
         return {"pairwise": pairwise_loss(score_BA, self._pairs(picture_B, text_B))}
 
     def seen(self, picture_B: Tensor) -> Tensor:
-        """What the picture tower sees of these, (B, R)."""
-        return self.feature_NR[picture_B]
+        """What the picture tower sees of these, (B, R); in training, of the whole or of one of the crops."""
+        feature_BR = self.feature_NR[picture_B]
+        if not self.training or not len(self.crop_KNR):
+            return feature_BR
+        which_B = (self.uniform(len(picture_B)) * (1 + len(self.crop_KNR))).long()
+        crop_BR = self.crop_KNR[which_B.sub(1).clamp_min(0), picture_B]
+        return torch.where(which_B[:, None] > 0, crop_BR, feature_BR)
 
     def _pairs(self, picture_B: Tensor, text_B: Tensor) -> Tensor:
         """(B, A): the same picture, or the same caption."""

@@ -220,7 +220,8 @@ class GAN(Estimator):
         *unseen, class_N = (torch.from_numpy(np.array(part[:WATCHED])) for part in held_out)
         *taught, known_N = (torch.from_numpy(np.array(part[:COMPARED])) for part in kept)
         game = game.cpu()
-        game.generator = torch.Generator().manual_seed(self.seed)
+        # the same noise in every process
+        game.generator, game.share = torch.Generator().manual_seed(self.seed), (0, 1)
         game.watch(*(part[:WATCHED] for part in (*taught, known_N)))
         measures = game.evaluate(*unseen, class_N)
         with torch.inference_mode():

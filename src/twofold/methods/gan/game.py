@@ -19,6 +19,7 @@ from twofold.core.loop import Progress
 from twofold.methods.gan.alarms import Sight, alarm
 from twofold.methods.gan.forms import Form
 from twofold.nn.dcgan import BatchNorm, settle
+from twofold.nn.reach import Reach
 
 __all__ = ["WATCHED", "Game", "Rivals", "slopes"]
 
@@ -68,6 +69,8 @@ class Game(Learner):
         state = {"gamma": gamma, "strength": loss == "nonsaturating", "balance": EVEN, "n_turns": 0}
         for name, value in state.items():
             self.register_buffer(name, torch.tensor(float(value)))
+        n_coarse = form.n_coarse if form.reach and loss == "nonsaturating" else 0
+        self.reach = Reach(network.generator.n_noise, n_coarse) if n_coarse else None
         self.watched: tuple[Tensor, ...] = ()
         self.sight: Sight | None = None
         self.latest: Tensor | None = None
@@ -89,13 +92,19 @@ class Game(Learner):
         """A turn of the discriminator, then one of the generator, with the same made items."""
         *arrays, class_B = batch
         real = self.form.real(*arrays)
+        noise_BZ = self.noise(len(real))
+        if self.reach is not None:
+            coarse_BQ = self.form.coarse(real)[::2]
+            noise_BZ[::2] = self.reach.nearest(coarse_BQ, class_B[::2], noise_BZ[::2])
         with self.precision(real):
-            made = self.network.generator(self.noise(len(real)), class_B)
+            made = self.network.generator(noise_BZ, class_B)
         seen, forged = self.changed(real), self.changed(made)
         losses = {"discriminator": self.detect(seen, forged.detach(), class_B)}
         with _frozen(self.network.discriminator), self.precision(real):
             losses["generator"] = self.forge(seen, forged, class_B)
-            self.move("generator", losses["generator"])
+            if self.reach is not None:
+                losses["reach"] = self.reached(noise_BZ, made, coarse_BQ, class_B)
+            self.move("generator", losses["generator"] + losses.get("reach", 0.0))
         self.n_turns += 1
         return losses
 
@@ -121,6 +130,15 @@ class Game(Learner):
         with torch.no_grad():
             real_B = self.network.discriminator(real, class_B)
         return functional.softplus(real_B - score_B).mean()
+
+    def reached(self, noise_BZ: Tensor, made: Tensor, coarse_BQ: Tensor, class_B: Tensor) -> Tensor:
+        """How far every second made item is, coarsely, from the real one that its noise was chosen for."""
+        assert self.reach is not None
+        made_BQ = self.form.coarse(made)
+        fresh = (part[1::2].detach() for part in (noise_BZ, made_BQ, class_B[:, None]))
+        noise_AZ, made_AQ, class_A1 = map(self.whole_batch, fresh)
+        self.reach.remember(noise_AZ, made_AQ, class_A1[:, 0])
+        return self.form.reach * (made_BQ[::2] - coarse_BQ).square().mean()
 
     def scores(self, real: Tensor, made: Tensor, class_B: Tensor) -> tuple[Tensor, Tensor]:
         """Of both (B): in one go, but where batches are normalised."""

@@ -22,6 +22,7 @@ SIZES, LARGEST_CHOSEN = (8, 16, 32, 64, 128), 32
 SMALL = 16
 MOVED = 1 / 8  # of the side, that augmentation moves a picture at most
 LIGHTER = 0.2
+COARSE = 8
 
 
 class PictureForm:
@@ -35,6 +36,7 @@ class PictureForm:
 
     name: ClassVar[str] = "pictures"
     n_chances: ClassVar[int] = 3
+    reach: ClassVar[float] = 10.0
 
     def __init__(self, size: int, channels: int):
         self.size, self.channels = size, channels
@@ -99,6 +101,15 @@ class PictureForm:
             picture_BCSS, grid_BSS2, mode="nearest", padding_mode="border", align_corners=False
         )
         return moved * (1 + LIGHTER * strength * (2 * chance_B3[:, 2, None, None, None] - 1))
+
+    @property
+    def n_coarse(self) -> int:
+        """Q: pixels of the coarse look."""
+        return self.channels * COARSE**2
+
+    def coarse(self, picture_BCSS: Tensor) -> Tensor:
+        """The picture at 8 x 8, (B, Q): what it shows, but not how sharp it is."""
+        return functional.adaptive_avg_pool2d(picture_BCSS.float(), COARSE).flatten(1)
 
     def items(self, picture_NCSS: Tensor) -> np.ndarray:
         """uint8 pictures (N, S, S, C)."""
