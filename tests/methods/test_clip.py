@@ -367,3 +367,43 @@ def test_questions_that_make_no_sense_are_refused_with_the_remedy(model):
         model.evaluate(NEW_PIXELS[:2], [None, ""])
     with pytest.raises(Exception, match="not fitted yet"):
         CLIP().transform(PIXELS[:1])
+
+
+# ---- crops ---------------------------------------------------------------------------------------
+
+
+def test_pictures_whose_captions_speak_of_sides_or_letters_are_known():
+    pixels = np.zeros((5, 8, 8, 3), np.uint8)
+    captions = ["an arrow to the Left", "a cat", ["a dog", "letter b"], "leftover soup", "turned anticlockwise"]
+    lesson = Lesson.of(open_pairs(pixels, captions), reads_words=False, seed=0)
+    assert lesson.has_sides(5).tolist() == [True, False, True, False, True]
+
+
+def test_crops_are_seen_in_training_alone_and_mirrored_where_no_side_is_spoken_of(monkeypatch):
+    monkeypatch.setattr("twofold.methods.clip.locked.CROPPED", (1.0, 1.0))
+    pixel_NSSC, captions, *_ = scenes(60, 0)
+    pairs = open_pairs(pixel_NSSC, captions)
+    model = CLIP(**SMALL, n_crops=2)
+    lesson = Lesson.of(pairs, reads_words=False, seed=0)
+    learner, locked, _ = model._learner(pairs.pictures, lesson)
+    assert learner.crop_KNR.shape == (2, 60, learner.feature_NR.shape[1])
+    # uncropped, only the mirror changes a picture
+    has_sides_N = np.arange(60) < 30
+    seen_ND = locked.features_of_crops(pairs.pictures, has_sides_N, torch.device("cpu"), 1)
+    whole_ND = locked.features(pairs.pictures, torch.device("cpu"))
+    is_same_N = np.abs(seen_ND - whole_ND).max(1) < 1e-4
+    assert is_same_N[:30].all() and 5 < is_same_N[30:].sum() < 25
+    picture_B = torch.arange(60)
+    assert torch.equal(learner.eval().seen(picture_B), learner.feature_NR)
+    learner.crop_KNR += 100
+    learner.generator.manual_seed(0)
+    is_crop_B = (learner.train().seen(picture_B) > 50).all(1)
+    assert 30 < is_crop_B.sum() < 50
+
+
+def test_of_very_many_pictures_no_crops_are_looked_at(monkeypatch):
+    monkeypatch.setattr("twofold.methods.clip.locked.MOST_LOOKS", 119)
+    pixel_NSSC, captions, *_ = scenes(60, 0)
+    pairs = open_pairs(pixel_NSSC, captions)
+    learner, *_ = CLIP(**SMALL)._learner(pairs.pictures, Lesson.of(pairs, reads_words=False, seed=0))
+    assert len(learner.crop_KNR) == 0 and learner.train().seen(torch.arange(3)).shape[0] == 3

@@ -90,7 +90,7 @@ class CLIP(Estimator):
     unlock: int = 0
     """How many of the last layers of a borrowed tower are tuned too: more adapt better, and take much longer."""
     n_crops: int = 4
-    """Random crops of each picture that are looked at too: more are learned by heart less, and take longer."""
+    """Crops of each picture, mirrored unless captions speak of sides, that are seen too: more learn better, longer."""
     describes: bool = True
     """Whether to learn to write captions too; without it training is shorter."""
     batch_size: int = field(default=512, kw_only=True)
@@ -209,7 +209,7 @@ class CLIP(Estimator):
         learner = untaught(locked, feature_ND, lesson, self.embed_dim, self.dim, self.seed)
         learner.learning_rate = self.learning_rate
         learner.feature_NR = learner.feature_NR.to(device)
-        learner.crop_KNR = reduced_crops(locked, pictures, learner.head.to(device), self.n_crops, self.seed)
+        learner.crop_KNR = reduced_crops(locked, pictures, lesson, learner.head.to(device), self.n_crops, self.seed)
         locked.bodies.cpu()
         return learner.to(device), locked, lesson if locked.text is None else lesson.by_number()
 

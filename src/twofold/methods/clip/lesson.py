@@ -3,6 +3,7 @@
 Dimension key: N pictures, M captions, S side, C channels, L pieces of a caption, T words.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,7 @@ __all__ = ["Lesson", "text_arrays"]
 
 LEAST_TO_HOLD_OUT, MOST_HELD_OUT = 40, 500  # pictures
 SHARE = 0.1
+SIDED = re.compile(r"\b(left|right|\w*clockwise|letters?|digits?|numerals?|words?|text)\b")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class Lesson:
         text_M = np.array([number[text.lower()] for text in texts])
         arrays = text_arrays(pieces, texts, reads_words=reads_words)
         return cls(pieces, picture_M, text_M, *arrays, is_held_M, list(number), reads_words)
+
+    def has_sides(self, n_pictures: int) -> np.ndarray:
+        """Which pictures' captions speak of a side, or of letters (N): a mirror would make something else of them."""
+        is_sided_U = np.array([SIDED.search(text) is not None for text in self.texts])
+        return np.isin(np.arange(n_pictures), self.picture_M[is_sided_U[self.text_M]])
 
     def by_number(self) -> "Lesson":
         """The same, with captions as their numbers for pieces: for a tower that remembers them."""

@@ -15,7 +15,7 @@ from twofold.core.estimator import seeded
 from twofold.data.pictures import Pictures
 from twofold.methods.clip.lesson import Lesson
 from twofold.methods.clip.towers import BorrowedText, PairedTowers, TextTower
-from twofold.nn.augmentation import resized_crop
+from twofold.nn.augmentation import flip, resized_crop
 from twofold.nn.backbones import open_backbone
 from twofold.nn.openclip import OPENCLIP, OpenClipText, open_openclip
 from twofold.nn.picture_tower import Bodies, PictureHead, principal_axes
@@ -76,14 +76,19 @@ class Locked:
         """What is seen of each picture, (N, D)."""
         return self.bodies.to(device).of_pixels(pictures.resized(self.size, channels=self.channels))
 
-    def features_of_crops(self, pictures: Pictures, device: torch.device, seed: int) -> np.ndarray:
-        """What is seen of each picture when it is cropped, each in its own way, (N, D)."""
+    def features_of_crops(
+        self, pictures: Pictures, has_sides_N: np.ndarray, device: torch.device, seed: int
+    ) -> np.ndarray:
+        """What is seen of each picture cropped, and perhaps mirrored, in its own way, (N, D)."""
         pixel_NSSC = pictures.resized(self.size, channels=self.channels)
-        chance_N4 = torch.rand(len(pixel_NSSC), 4, generator=torch.Generator().manual_seed(seed))
+        chance_N5 = torch.rand(len(pixel_NSSC), 5, generator=torch.Generator().manual_seed(seed))
+        # nothing is mirrored from one half on
+        chance_N5[:, 4] += torch.from_numpy(has_sides_N)
         parts = []
         for rows in torch.arange(len(pixel_NSSC)).split(CROPPED_AT_ONCE):
             picture_BCSS = torch.from_numpy(np.array(pixel_NSSC[rows.numpy()])).movedim(3, 1)
-            crop_BCSS = resized_crop(picture_BCSS, chance_N4[rows], self.size, area=CROPPED, ratio=(1, 1))
+            crop_BCSS = resized_crop(picture_BCSS, chance_N5[rows, :4], self.size, area=CROPPED, ratio=(1, 1))
+            crop_BCSS = flip(crop_BCSS, chance_N5[rows, 4])
             parts.append(self.bodies.to(device).of_pixels((255 * crop_BCSS).round().byte().movedim(1, 3).numpy()))
         return np.concatenate(parts)
 
@@ -112,11 +117,14 @@ def untaught(
 
 
 @torch.no_grad()
-def reduced_crops(locked: Locked, pictures: Pictures, head: PictureHead, n_crops: int, seed: int) -> torch.Tensor:
+def reduced_crops(
+    locked: Locked, pictures: Pictures, lesson: Lesson, head: PictureHead, n_crops: int, seed: int
+) -> torch.Tensor:
     """What is seen of each picture's crops, along the head's axes, (K, N, R); fewer of many pictures."""
     device, N = head.weight.device, len(pictures)
+    has_sides_N = lesson.has_sides(N)
     n_crops = min(n_crops, max(0, MOST_LOOKS // N - 1))
-    crops = (locked.features_of_crops(pictures, device, seed + 1 + k) for k in range(n_crops))
+    crops = (locked.features_of_crops(pictures, has_sides_N, device, seed + 1 + k) for k in range(n_crops))
     parts = [head.reduced(torch.from_numpy(feature_ND).to(device)) for feature_ND in crops]
     return torch.stack(parts) if parts else torch.zeros(0, N, head.axis_DR.shape[1], device=device)
 
