@@ -80,10 +80,15 @@ def learned(name: str, minutes: float) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "text.txt").write_text(text[:cut], newline="")
         row = coded(LanguageModel(minutes=minutes, n_threads=1).fit(Path(folder) / "text.txt"), text[cut:])
-    primed = len(lzma.compress(text.encode(), preset=9)) - len(lzma.compress(text[:cut].encode(), preset=9))
-    row["xz that saw the rest"] = round(8 * primed / len(text[cut:].encode()), 3)
+    row["xz that saw the rest"] = primed_xz(text, cut)
     print(name, row, flush=True)
     return row
+
+
+def primed_xz(text: str, cut: int) -> float:
+    """Bits a byte that xz needs more for the whole than for what stands before the cut."""
+    more = len(lzma.compress(text.encode(), preset=9)) - len(lzma.compress(text[:cut].encode(), preset=9))
+    return round(8 * more / len(text[cut:].encode()), 3)
 
 
 def strange_texts(text: str) -> list[bytes]:

@@ -14,7 +14,7 @@ from twofold.methods.gan.alarms import Sight, alarm
 from twofold.methods.gan.game import EVEN, Game, Rivals, slopes
 from twofold.methods.gan.pictures import PictureForm
 from twofold.nn.backbones import open_backbone
-from twofold.nn.dcgan import BatchNorm, settle
+from twofold.nn.dcgan import BatchNorm, PictureDiscriminator, PictureGenerator, settle
 
 RNG = np.random.default_rng(0)
 DIGITS = open_pictures("tests/digits.parquet")
@@ -88,6 +88,24 @@ def test_the_penalty_grows_while_the_detective_is_too_good_and_shrinks_while_it_
     for _ in range(1500):
         game.steer(torch.tensor(EVEN))
     assert float(game.gamma) < 1
+
+
+def test_made_pictures_are_drawn_to_the_coarse_look_of_those_that_their_noise_was_chosen_for():
+    sizes = {"n_classes": 1, "dim": 4, "is_normed": True}
+    rivals = Rivals(PictureGenerator(16, 1, n_noise=4, **sizes), PictureDiscriminator(16, 1, **sizes))
+    game = Game(rivals, PictureForm(16, 1), loss="nonsaturating", gamma=1.0, is_half=False)
+    noise_BZ, made, coarse_AQ = torch.randn(6, 4), torch.randn(6, 1, 16, 16), torch.randn(3, 64)
+    loss = game.reached(noise_BZ, made, coarse_AQ, torch.zeros(6, dtype=torch.int64))
+    slow = [
+        float(made[2 * i, 0, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2].mean() - coarse_AQ[i, 8 * r + c]) ** 2
+        for i in range(3)
+        for r in range(8)
+        for c in range(8)
+    ]
+    assert float(loss) == pytest.approx(PictureForm.reach * sum(slow) / len(slow), rel=1e-5)
+    # only fresh noise is remembered: what was chosen once must not be chosen for ever
+    torch.testing.assert_close(game.reach.noise_PZ[:3], noise_BZ[1::2])
+    assert int(game.reach.n_made) == 3
 
 
 def test_discs_are_learned_to_be_forged(forger):
