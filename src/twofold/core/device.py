@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from twofold.errors import SettingError
 
 __all__ = [
-    "PRECISIONS", "autocast", "choose_device", "choose_threads", "has_fast_bfloat16", "is_half_quicker", "threads",
+    "PRECISIONS", "all_threads", "autocast", "choose_device", "choose_threads", "has_fast_bfloat16", "is_half_quicker",
+    "threads",
 ]  # fmt: skip
 
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -56,6 +58,13 @@ def threads(n_threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def all_threads(n_threads: int) -> Iterator[None]:
+    """The same, for NumPy and SciPy too; finding their libraries takes 3 ms, so this is not for single steps."""
+    with threads(n_threads), threadpool_limits(n_threads, user_api="blas"):
+        yield
 
 
 def autocast(device: torch.device) -> AbstractContextManager:

@@ -21,7 +21,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from twofold.core.device import choose_device, threads
+from twofold.core.device import all_threads, choose_device
 from twofold.core.estimator import Estimator, seeded
 from twofold.core.loop import Plan, Progress, train
 from twofold.data.pairs import Pairs, open_pairs
@@ -113,7 +113,7 @@ class CLIP(Estimator):
         pairs = open_pairs(X, y, image=self.image, text=self.text)
         reads_words = self.text_tower == "transformer" or (self.text_tower == "auto" and pairs.n_captions > MANY_PAIRS)
         lesson = Lesson.of(pairs, reads_words=reads_words, seed=self.seed)
-        with threads(self.n_threads or torch.get_num_threads()):
+        with all_threads(self.n_threads or torch.get_num_threads()):
             learner, locked, lesson = self._learner(pairs.pictures, lesson)
             self.start_ = align(learner, lesson, self.seed) if locked.text is None else judged(learner, lesson)
         start = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
