@@ -56,8 +56,7 @@ class Correlations:
         # of a direction and its reverse always the same one
         sign_E = np.sign(u_DE[np.abs(u_DE).argmax(0), np.arange(len(share_E))])
         left_DE, right_KE = white_DD @ (u_DE * sign_E * share_E), white_KK @ (v_EK.T * sign_E * share_E)
-        parts = (left_DE, -self.mean_D @ left_DE, right_KE, -self.mean_K @ right_KE)
-        return Alignment(*(part.astype(np.float32) for part in parts))
+        return Alignment(left_DE, -self.mean_D @ left_DE, right_KE, -self.mean_K @ right_KE)
 
 
 def _largest(matrix_DK: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

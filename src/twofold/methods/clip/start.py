@@ -79,7 +79,7 @@ def _set(learner: PairedTowers, alignment: Alignment, direction_VZ: np.ndarray) 
     """The alignment as weights; both sides are brought to about length 1, so that what bends can be learned."""
     feature_NR = learner.feature_NR.cpu().numpy()
     of_pictures = _length(feature_NR @ alignment.left_DE + alignment.left_bias_E)
-    meaning_VE = direction_VZ @ alignment.right_KE
+    meaning_VE = direction_VZ @ alignment.right_KE.astype(np.float32)
     of_texts = _length(meaning_VE)
     parts = (
         (learner.head.weight, alignment.left_DE / of_pictures),
