@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from twofold.data.atomic import NO_ROOM
@@ -120,10 +121,11 @@ def _batches(name: str, how: dict[str, str]) -> Iterator[pa.Table]:
         for batch in rows.with_format("arrow").iter(ROWS_AT_ONCE):
             table = embed_table_storage(batch.cast(features.arrow_schema))
             yield _named(table, features).replace_schema_metadata(None)
-    except (OSError, ValueError, pa.ArrowException) as error:
+    # a data set that comes with a program is refused by a RuntimeError
+    except (OSError, ValueError, RuntimeError, pa.ArrowException) as error:
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise
-        what = str(error).strip().splitlines()[0][:300]
+        what = str(error).strip().partition("\n")[0][:300]
         raise DataError(f"hf:{name} cannot be had ({type(error).__name__}: {what}). {HOW}") from error
 
 
@@ -132,6 +134,6 @@ def _named(table: pa.Table, features: Any) -> pa.Table:
     for place, (column, feature) in enumerate(features.items()):
         names = getattr(feature, "names", None)
         if names and pa.types.is_integer(table[column].type):
-            number = pa.compute.if_else(pa.compute.less(table[column], 0), None, table[column])
+            number = pc.if_else(pc.less(table[column], 0), None, table[column])
             table = table.set_column(place, column, pa.chunked_array([pa.array(names).take(number.combine_chunks())]))
     return table
