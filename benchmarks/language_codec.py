@@ -1,7 +1,7 @@
 """A language model as a codec: held-out text below 2.35 bits a byte, 200 texts back byte for byte, every flip found.
 
 Command: python benchmarks/language_codec.py     Machine: 2 cores, one thread     Minutes: 60
-Numbers to expect (November 2026): 2.1 bits a byte of tiny Shakespeare's last tenth, the model not counted; 200 of 200;
+Numbers to expect (November 2026): 1.97 bits a byte of tiny Shakespeare's last tenth, the model not counted; 200 of 200;
 2,000 of 2,000; names, help pages, an encyclopedia and novels below xz, with the defaults.
 
 One model of tiny Shakespeare's first nine tenths codes everything, however strange to it: nothing, one byte, bytes at
