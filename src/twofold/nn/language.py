@@ -56,7 +56,9 @@ class LanguageNetwork(nn.Module):
         B, T = len(window_BW), window_BW.shape[1] - self.n_history
         history_MH = window_BW.unfold(1, self.n_history, 1)[:, :-1].reshape(B * T, -1)
         fold_M = None if int(fold_B[0]) == NEW_TEXT else fold_B.repeat_interleave(T)
-        told_MKV, known_MF = self.memory.ask(history_MH, fold_M)
+        # the counts lie in the processor's memory, wherever the network computes
+        told_MKV, known_MF = self.memory.ask(history_MH.cpu(), None if fold_M is None else fold_M.cpu())
+        told_MKV, known_MF = told_MKV.to(window_BW.device), known_MF.to(window_BW.device)
         return told_MKV.view(B, T, *told_MKV.shape[1:]), known_MF.view(B, T, -1)
 
 

@@ -14,10 +14,9 @@ import torch
 from sklearn.decomposition import TruncatedSVD
 from sklearn.utils.extmath import safe_sparse_dot
 
-from twofold.measure.retrieval import Ranks
 from twofold.methods.clip.keeping import judged
 from twofold.methods.clip.lesson import Lesson
-from twofold.methods.clip.towers import PairedTowers, right_pairs
+from twofold.methods.clip.towers import PairedTowers, misses, right_pairs
 from twofold.nn.alignment import Alignment, Correlations
 
 __all__ = ["align"]
@@ -69,9 +68,7 @@ class _Judge:
         """1 - mean of 1 / place, both ways."""
         picture_NE = _normed(self.feature_NR @ alignment.left_DE + alignment.left_bias_E)
         text_ME = _normed(self.text_MZ @ alignment.right_KE + alignment.right_bias_E)
-        score_MN = text_ME @ picture_NE.T
-        found = [Ranks(score_MN, self.is_right_MN), Ranks(score_MN.T, self.is_right_MN.T)]
-        return 1 - float(np.mean([ranks.mean_reciprocal for ranks in found]))
+        return misses(text_ME @ picture_NE.T, self.is_right_MN)
 
 
 @torch.no_grad()

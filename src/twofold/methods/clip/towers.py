@@ -21,7 +21,7 @@ from twofold.nn.picture_tower import Bodies, PictureHead
 from twofold.nn.pixels import from_pixels
 from twofold.nn.words import BagTower, WordReader
 
-__all__ = ["BorrowedText", "PairedTowers", "TextTower", "UnlockedTowers", "pairwise_loss", "right_pairs"]
+__all__ = ["BorrowedText", "PairedTowers", "TextTower", "UnlockedTowers", "misses", "pairwise_loss", "right_pairs"]
 
 SCALE_INIT, SHIFT_INIT = math.log(10.0), -6.0  # as the sigmoid loss's paper, for thousands of pairs that do not fit
 AT_ONCE = 32
@@ -164,8 +164,7 @@ class PairedTowers(Learner):
         picture_NE = functional.normalize(self.head(self.seen(numbers_N)), dim=1)
         score_MN = (text_ME @ picture_NE.T).float().cpu().numpy()
         is_right_MN = right_pairs(row_M.cpu().numpy(), text_M.cpu().numpy(), len(numbers_N))
-        found = [Ranks(score_MN, is_right_MN), Ranks(score_MN.T, is_right_MN.T)]
-        return {"held_out": 1 - float(np.mean([ranks.mean_reciprocal for ranks in found]))}
+        return {"held_out": misses(score_MN, is_right_MN)}
 
 
 class UnlockedTowers(PairedTowers):
@@ -219,6 +218,12 @@ class UnlockedTowers(PairedTowers):
             picture_BCSS = from_pixels(pixels.to(picture_B.device)).contiguous(memory_format=torch.channels_last)
             parts.append(self.head.reduced(self.bodies(picture_BCSS)))
         return torch.cat(parts)
+
+
+def misses(score_MN: np.ndarray, is_right_MN: np.ndarray) -> float:
+    """How far captions and pictures are from finding each other at once: 1 - mean of 1 / place, both ways."""
+    found = [Ranks(score_MN, is_right_MN), Ranks(score_MN.T, is_right_MN.T)]
+    return 1 - float(np.mean([ranks.mean_reciprocal for ranks in found]))
 
 
 def right_pairs(row_M: np.ndarray, text_M: np.ndarray, N: int) -> np.ndarray:
