@@ -76,8 +76,9 @@ STORY = " ".join(
 FACTS = {
     "autoencoder": Facts({"dim": 16}, (ARRAY, FRAME, GREY)),
     "clip": Facts(
-        {"dim": 16, "embed_dim": 8, "batch_size": 16}, (CAPTIONED, Pairs(LABELLED, [["a digit", str(d)] for d in
-         LABELLED.labels], [])), str(HERE / "digits.parquet"), ("transform", "describe"), is_for_arrays=False,
+        {"dim": 16, "embed_dim": 8, "batch_size": 16, "precision": "float32"},
+        (CAPTIONED, Pairs(LABELLED, [["a digit", str(d)] for d in LABELLED.labels], [])), str(HERE / "digits.parquet"),
+        ("transform", "describe"), is_for_arrays=False,
     ),
     "compressor": Facts(
         {"dim": 8, "depth": 1, "context_dim": 8, "patch": 32, "batch_size": 4, "precision": "float32"},

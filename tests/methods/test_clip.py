@@ -11,6 +11,7 @@ from twofold.data.pairs import open_pairs
 from twofold.data.pictures import write_picture
 from twofold.errors import DataError, SettingError, TwofoldError
 from twofold.methods.clip.lesson import Lesson
+from twofold.methods.clip.start import align
 from twofold.methods.clip.towers import pairwise_loss, right_pairs
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (40, 50, 220), "yellow": (230, 220, 40)}
@@ -383,9 +384,10 @@ def test_crops_are_seen_in_training_alone_and_mirrored_where_no_side_is_spoken_o
     monkeypatch.setattr("twofold.methods.clip.locked.CROPPED", (1.0, 1.0))
     pixel_NSSC, captions, *_ = scenes(60, 0)
     pairs = open_pairs(pixel_NSSC, captions)
-    model = CLIP(**SMALL, n_crops=2)
+    # half precision would tell crops from the whole by rounding
+    model = CLIP(**SMALL, n_crops=2, precision="float32")
     lesson = Lesson.of(pairs, reads_words=False, seed=0)
-    learner, locked, _ = model._learner(pairs.pictures, lesson)
+    learner, locked = model._learner(pairs.pictures, lesson)
     assert learner.crop_KNR.shape == (2, 60, learner.feature_NR.shape[1])
     # uncropped, only the mirror changes a picture
     has_sides_N = np.arange(60) < 30
@@ -407,3 +409,22 @@ def test_of_very_many_pictures_no_crops_are_looked_at(monkeypatch):
     pairs = open_pairs(pixel_NSSC, captions)
     learner, *_ = CLIP(**SMALL)._learner(pairs.pictures, Lesson.of(pairs, reads_words=False, seed=0))
     assert len(learner.crop_KNR) == 0 and learner.train().seen(torch.arange(3)).shape[0] == 3
+
+
+@pytest.mark.parametrize("reads_words", [False, True])
+def test_captions_lie_where_their_pieces_say_and_the_settled_tower_takes_any_text(reads_words):
+    pixel_NSSC, captions, *_ = scenes(60, 0)
+    pairs = open_pairs(pixel_NSSC, [[f"{own[0]} {own[0]}", own[0].upper()] for own in captions])
+    lesson = Lesson.of(pairs, reads_words=reads_words, seed=0)
+    learner, _ = CLIP(**SMALL, n_crops=0)._learner(pairs.pictures, lesson)
+    told = lesson.by_number()
+    align(learner, told, 0)
+    with torch.no_grad():
+        for weight in learner.text.parameters():
+            weight += 0.01 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+    tower = learner.text.settled(torch.from_numpy(lesson.pieces.weight_V))
+    known_ME = learner.text(*map(torch.from_numpy, told.arrays(False)[2:]))
+    assert torch.allclose(known_ME, tower(*map(torch.from_numpy, lesson.arrays(False)[2:])), atol=1e-5)
+    assert (known_ME.norm(dim=1) - 1).abs().max() < 1e-5 and known_ME.std(0).mean() > 1e-3
+    # data, and no weights
+    assert not any("place" in name for name in learner.state_dict())

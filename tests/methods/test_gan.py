@@ -92,20 +92,33 @@ def test_the_penalty_grows_while_the_detective_is_too_good_and_shrinks_while_it_
 
 def test_made_pictures_are_drawn_to_the_coarse_look_of_those_that_their_noise_was_chosen_for():
     sizes = {"n_classes": 1, "dim": 4, "is_normed": True}
-    rivals = Rivals(PictureGenerator(16, 1, n_noise=4, **sizes), PictureDiscriminator(16, 1, **sizes))
-    game = Game(rivals, PictureForm(16, 1), loss="nonsaturating", gamma=1.0, is_half=False)
-    noise_BZ, made, coarse_AQ = torch.randn(6, 4), torch.randn(6, 1, 16, 16), torch.randn(3, 64)
+    rivals = Rivals(PictureGenerator(32, 1, n_noise=4, **sizes), PictureDiscriminator(32, 1, **sizes))
+    game = Game(rivals, PictureForm(32, 1), loss="nonsaturating", gamma=1.0, is_half=False)
+    noise_BZ, made, coarse_AQ = torch.randn(6, 4), torch.randn(6, 1, 32, 32), torch.randn(3, 256)
     loss = game.reached(noise_BZ, made, coarse_AQ, torch.zeros(6, dtype=torch.int64))
     slow = [
-        float(made[2 * i, 0, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2].mean() - coarse_AQ[i, 8 * r + c]) ** 2
+        float(made[2 * i, 0, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2].mean() - coarse_AQ[i, 16 * r + c]) ** 2
         for i in range(3)
-        for r in range(8)
-        for c in range(8)
+        for r in range(16)
+        for c in range(16)
     ]
     assert float(loss) == pytest.approx(PictureForm.reach * sum(slow) / len(slow), rel=1e-5)
     # only fresh noise is remembered: what was chosen once must not be chosen for ever
     torch.testing.assert_close(game.reach.noise_PZ[:3], noise_BZ[1::2])
     assert int(game.reach.n_made) == 3
+
+
+def test_scores_are_held_near_what_the_other_side_scored_lately():
+    sizes = {"n_classes": 1, "dim": 4, "is_normed": True}
+    rivals = Rivals(PictureGenerator(32, 1, n_noise=4, **sizes), PictureDiscriminator(32, 1, **sizes))
+    game = Game(rivals, PictureForm(32, 1), loss="nonsaturating", gamma=1.0, is_half=False)
+    rng, real, made = np.random.default_rng(0), 0.0, 0.0
+    for _ in range(5):
+        real_B, made_B = rng.normal(3, 1, 8), rng.normal(-2, 1, 8)
+        slow = np.mean([(x - made) ** 2 for x in real_B]) + np.mean([(x - real) ** 2 for x in made_B])
+        found = game.strayed(torch.tensor(real_B), torch.tensor(made_B))
+        assert float(found) == pytest.approx(slow, rel=1e-6)
+        real, made = 0.99 * real + 0.01 * real_B.mean(), 0.99 * made + 0.01 * made_B.mean()
 
 
 def test_discs_are_learned_to_be_forged(forger):

@@ -11,7 +11,8 @@ weights of one.
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from twofold.core.distributed import (
 from twofold.core.learner import Learner
 from twofold.errors import DivergedError, RunError
 
-__all__ = ["CHECKPOINT", "Plan", "Progress", "train"]
+__all__ = ["CHECKPOINT", "Plan", "Progress", "counted_on", "train"]
 
 CHECKPOINT = "state.safetensors"
 MAX_RESTORES = 3
@@ -115,6 +116,14 @@ def train(
             yield training.advance(batches, ruler, shown)
     finally:
         training.finish()
+
+
+def counted_on(training: Iterator[Progress], before: Learner) -> Iterator[Progress]:
+    """Progress of a later stage: its steps and seconds behind those of the stage before."""
+    with closing(training) as steps:  # type: ignore[type-var]
+        for own in steps:
+            total = own.n_steps and before.n_updates + own.n_steps
+            yield replace(own, step=before.n_updates + own.step, n_steps=total, seconds=before.seconds + own.seconds)
 
 
 class _Training:

@@ -14,7 +14,7 @@ from torch import Tensor
 from twofold.core.distributed import rank, world_size
 from twofold.core.estimator import seeded
 from twofold.core.learner import Learner
-from twofold.core.loop import Plan, Progress, train
+from twofold.core.loop import Plan, Progress, counted_on, train
 from twofold.nn.planar import PlanarNetwork, neighbour_loss, start_from_plane
 
 __all__ = ["LEAST_ROWS", "MAP_ROWS", "PlanarLearner", "plan_map", "start_map", "train_in_turn"]
@@ -92,9 +92,4 @@ def train_in_turn(
     if not plan.n_steps:
         return
     training = train(learner, data, plan, folder=None if folder is None else folder / "map")
-    try:
-        for progress in training:
-            n_steps, step = before.n_updates + plan.n_steps, before.n_updates + progress.step
-            yield replace(progress, step=step, n_steps=n_steps, seconds=before.seconds + progress.seconds)
-    finally:
-        training.close()  # type: ignore[attr-defined]
+    yield from counted_on(training, before)

@@ -13,6 +13,7 @@ from sklearn.utils.extmath import randomized_svd
 from torch import Tensor, nn
 from torch.nn import functional
 
+from twofold.nn.bend import Bend
 from twofold.nn.pixels import from_pixels
 from twofold.nn.plain_body import PlainBody
 
@@ -79,9 +80,7 @@ class PictureHead(nn.Module):
         R = axis_DR.shape[1]
         self.weight = nn.Parameter(torch.zeros(R, embed_dim))
         self.bias = nn.Parameter(torch.zeros(embed_dim))
-        self.bend = nn.Sequential(nn.Linear(R, dim), nn.GELU(), nn.Linear(dim, embed_dim))
-        nn.init.zeros_(self.bend[-1].weight)
-        nn.init.zeros_(self.bend[-1].bias)
+        self.bend = Bend(R, dim, embed_dim)
 
     def reduced(self, feature_BD: Tensor) -> Tensor:
         """Along the axes, (B, R)."""

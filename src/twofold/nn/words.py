@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from twofold.nn.bend import Bend
 from twofold.nn.transformer import Block, normed, turns
 
 __all__ = ["BagTower", "Pieces", "WordReader"]
@@ -84,7 +85,8 @@ class Pieces:
 
     def encode(self, texts: Iterable[str]) -> np.ndarray:
         """Numbers of the known pieces of each text, int32 (M, L), with 0 behind."""
-        found = [self._numbers(_pieces(_words(text)))[:MOST_PIECES] for text in texts]
+        # each once: what is said twice tells no more
+        found = [self._numbers(dict.fromkeys(_pieces(_words(text))))[:MOST_PIECES] for text in texts]
         return _padded(found)
 
     def encode_words(self, texts: Iterable[str]) -> np.ndarray:
@@ -143,17 +145,13 @@ class BagTower(nn.Module):
         self.register_buffer("weight_V", torch.cat([torch.zeros(1), weight_V.float()]))
         self.meaning = nn.Parameter(torch.zeros(len(weight_V) + 1, embed_dim))
         self.bias = nn.Parameter(torch.zeros(embed_dim))
-        self.bend = nn.Sequential(nn.Linear(embed_dim, dim), nn.GELU(), nn.Linear(dim, embed_dim))
-        nn.init.zeros_(self.bend[-1].weight)
-        nn.init.zeros_(self.bend[-1].bias)
+        self.bend = Bend(embed_dim, dim, embed_dim)
 
-    def forward(self, piece_BL: Tensor, kept_BL: Tensor | None = None) -> Tensor:
-        """(B, E), not yet of length 1; `kept` are 1 or 0, for pieces that training leaves out."""
+    def forward(self, piece_BL: Tensor) -> Tensor:
+        """(B, E), not yet of length 1."""
         weight_BL = self.weight_V[piece_BL]
-        # a piece that occurs twice counts twice
         length_B1 = weight_BL.square().sum(1, keepdim=True).sqrt().clamp_min(1e-6)
-        weight_BL = weight_BL / length_B1 if kept_BL is None else weight_BL / length_B1 * kept_BL
-        sum_BE = functional.embedding_bag(piece_BL, self.meaning, per_sample_weights=weight_BL, mode="sum")
+        sum_BE = functional.embedding_bag(piece_BL, self.meaning, per_sample_weights=weight_BL / length_B1, mode="sum")
         plain_BE = sum_BE + self.bias
         return plain_BE + self.bend(plain_BE)
 

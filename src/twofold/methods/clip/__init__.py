@@ -4,14 +4,13 @@ A locked picture tower is looked through once; on what it sees, and on the piece
 brought together: first in closed form, then by training, of which only what helps pictures held out is kept.
 
 Radford et al. 2021, https://arxiv.org/abs/2103.00020; Zhai et al. 2022, https://arxiv.org/abs/2111.07991
-Dimension key: N pictures, M captions, Q queries, S side, C channels, E width of the shared space, K labels; the
-rest as in towers.py.
+Dimension key: N pictures, M captions, Q queries, S side, C channels, E width of the shared space, W width of vectors
+(fitted.py), K labels; the rest as in towers.py.
 The towers are in towers.py and locked.py, their start in start.py, how they answer in fitted.py, captions in
 describer.py, the pairs as arrays in lesson.py.
 """
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,10 +19,11 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
+from torch.nn import functional
 
-from twofold.core.device import all_threads, choose_device
+from twofold.core.device import PRECISIONS, all_threads, choose_device, is_half_quicker
 from twofold.core.estimator import Estimator, seeded
-from twofold.core.loop import Plan, Progress, train
+from twofold.core.loop import Plan, Progress, counted_on, train
 from twofold.data.pairs import Pairs, open_pairs
 from twofold.data.pictures import Pictures, open_pictures
 from twofold.errors import SettingError
@@ -89,10 +89,12 @@ class CLIP(Estimator):
     """Width of what bends the way into the shared space: wider can learn more, and more by heart."""
     unlock: int = 0
     """How many of the last layers of a borrowed tower are tuned too: more adapt better, and take much longer."""
-    n_crops: int = 4
+    n_crops: int = 2
     """Crops of each picture, mirrored unless captions speak of sides, that are seen too: more learn better, longer."""
     describes: bool = True
     """Whether to learn to write captions too; without it training is shorter."""
+    precision: str = "auto"
+    """bfloat16 is quicker where the processor has it, float32 finer; auto takes the quicker."""
     batch_size: int = field(default=512, kw_only=True)
     """Pairs per update, each against all others: more tell finer apart, and take longer."""
     learning_rate: float = field(default=3e-4, kw_only=True)
@@ -114,16 +116,17 @@ class CLIP(Estimator):
         reads_words = self.text_tower == "transformer" or (self.text_tower == "auto" and pairs.n_captions > MANY_PAIRS)
         lesson = Lesson.of(pairs, reads_words=reads_words, seed=self.seed)
         with all_threads(self.n_threads or torch.get_num_threads()):
-            learner, locked, lesson = self._learner(pairs.pictures, lesson)
-            self.start_ = align(learner, lesson, self.seed) if locked.text is None else judged(learner, lesson)
+            learner, locked = self._learner(pairs.pictures, lesson)
+            told = lesson.by_number()
+            self.start_ = align(learner, told, self.seed) if locked.text is None else judged(learner, told)
         start = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
         plan, place = self._plan_towers(lesson), None if folder is None else Path(folder)
-        training = train(learner, lesson.arrays(False), plan, held_out=lesson.held_out(), folder=place)
+        training = train(learner, told.arrays(False), plan, held_out=told.held_out(), folder=place)
         try:
             yield from training
         finally:
             training.close()  # type: ignore[attr-defined]
-            self.share_, self.trained_ = keep_best(learner, start, lesson)
+            self.share_, self.trained_ = keep_best(learner, start, told)
             self._finish(learner, locked, pairs, lesson)
             self.n_iter_ = learner.n_updates
         if self.unlock:
@@ -138,13 +141,15 @@ class CLIP(Estimator):
         pixel_NSSC = pairs.pictures.resized(locked.size, channels=locked.channels)
         if locked.text is not None:
             lesson = lesson.by_tokens(locked.text.tokens(lesson.texts))
-        learner = UnlockedTowers(taught, locked.bodies, pixel_NSSC, self.unlock).to(choose_device(self.device))
+        weight_V = torch.from_numpy(lesson.pieces.weight_V)
+        learner = UnlockedTowers(taught, weight_V, locked.bodies, pixel_NSSC, self.unlock)
+        learner = learner.to(choose_device(self.device))
         start = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
         plan = replace(self._plan_towers(lesson), batch_size=min(self.batch_size, MOST_UNLOCKED), patience=4)
         place = None if folder is None else folder / "unlocked"
         training = train(learner, lesson.arrays(False), plan, held_out=lesson.held_out(), folder=place)
         try:
-            yield from _counted_on(training, taught)
+            yield from counted_on(training, taught)
         finally:
             self.start_ = self.trained_
             self.share_, self.trained_ = keep_best(learner, start, lesson)
@@ -161,8 +166,8 @@ class CLIP(Estimator):
         """Most of the steps and minutes; the rest is for learning to describe."""
         n_captions = int((~lesson.is_held_M).sum())
         share = (TOWERS_SHARE if self.describes else 1.0) / (2 if self.unlock else 1)
-        n_steps = int(np.clip(60 * n_captions / self.batch_size, 200, 20_000))
-        plan = self._plan(n_steps, interval=max(5, (self.n_steps or n_steps) // 30), patience=8)
+        n_steps = int(np.clip(75 * n_captions / self.batch_size, 200, 20_000))
+        plan = self._plan(n_steps, interval=max(5, (self.n_steps or n_steps) // 30), patience=15)
         return replace(
             plan, minutes=plan.minutes and share * plan.minutes,
             n_steps=max(1, round(share * self.n_steps)) if self.n_steps else plan.n_steps,
@@ -179,7 +184,7 @@ class CLIP(Estimator):
         place = None if folder is None else folder / "captions"
         training = self.describer_.train(folder=place, device=self.device, n_threads=self.n_threads, **budget)
         try:
-            yield from _counted_on(training, learner)
+            yield from counted_on(training, learner)
         finally:
             self.n_iter_ = learner.n_updates + self.describer_.n_updates
             held_out = np.unique(lesson.picture_M[lesson.is_held_M])
@@ -191,8 +196,9 @@ class CLIP(Estimator):
 
     def _check(self) -> None:
         self._check_settings(embed_dim=2, dim=2, n_crops=0)
-        if self.text_tower not in TEXT_TOWERS:
-            raise SettingError(f"text_tower is {self.text_tower!r}. Allowed: {', '.join(TEXT_TOWERS)}.")
+        for name, allowed in (("text_tower", TEXT_TOWERS), ("precision", PRECISIONS)):
+            if (value := getattr(self, name)) not in allowed:
+                raise SettingError(f"{name} is {value!r}. Allowed: {', '.join(allowed)}.")
         if self.image_size is not None and self.image_size < SMALLEST:
             raise SettingError(f"image_size is {self.image_size}; it must be at least {SMALLEST}. Give a larger one.")
         if self.unlock < 0 or (self.unlock and self.image_tower == PLAIN):
@@ -201,41 +207,45 @@ class CLIP(Estimator):
                 "tower has no layers to tune. Leave it out, or borrow a tower."
             )
 
-    def _learner(self, pictures: Pictures, lesson: Lesson) -> tuple[PairedTowers, Locked, Lesson]:
-        """Both towers before they are taught, on what the locked one sees, and the lesson as they take it."""
+    def _learner(self, pictures: Pictures, lesson: Lesson) -> tuple[PairedTowers, Locked]:
+        """Both towers before they are taught, on what the locked one sees; captions come to them by number."""
         device = choose_device(self.device)
-        locked = Locked.of(self.image_tower, self.image_size, pictures, self.seed)
+        is_half = self.precision == "bfloat16" or (self.precision == "auto" and is_half_quicker(device))
+        locked = Locked.of(self.image_tower, self.image_size, pictures, self.seed, is_half=is_half)
         feature_ND = locked.features(pictures, device)
         learner = untaught(locked, feature_ND, lesson, self.embed_dim, self.dim, self.seed)
-        learner.learning_rate = self.learning_rate
+        learner.learning_rate, learner.is_half = self.learning_rate, is_half
         learner.feature_NR = learner.feature_NR.to(device)
         learner.crop_KNR = reduced_crops(locked, pictures, lesson, learner.head.to(device), self.n_crops, self.seed)
         locked.bodies.cpu()
-        return learner.to(device), locked, lesson if locked.text is None else lesson.by_number()
+        return learner.to(device), locked
 
     def _finish(self, learner: PairedTowers, locked: Locked, pairs: Pairs, lesson: Lesson) -> None:
         learner.cpu()
-        self._adopt(locked, learner.head, learner.text, lesson.pieces)
-        self.relevance_, self.temperature_ = judge(self.towers_, pairs, lesson, self.seed)
+        text = learner.text.settled(torch.from_numpy(lesson.pieces.weight_V))
+        self._adopt(locked, learner.head, text, lesson.pieces)
         known = np.random.default_rng(self.seed).permutation(np.unique(lesson.arrays(False)[1]))[:MOST_KNOWN]
-        self.known_ME_ = self.towers_.embed_texts([lesson.texts[i] for i in known])
+        learnt = np.unique(lesson.arrays(False)[0])
+        with torch.no_grad():
+            picture_NE = functional.normalize(learner.head(learner.feature_NR[learnt]), dim=1).numpy()
+        self.towers_ = self.towers_.leaning_on([lesson.texts[i] for i in known], picture_NE)
+        self.relevance_, self.temperature_ = judge(self.towers_, pairs, lesson, self.seed)
         self.measures_ = {}
         if self.start_ is not None and self.trained_ is not None:
             self.measures_ = {"mean of 1 / place, held out": 1 - self.trained_, "of the start": 1 - self.start_,
                               "share of the training that is kept": self.share_}  # fmt: skip
         self.describer_ = None
-        learnt = np.unique(lesson.arrays(False)[0])
         if self.describes and any(split_words(caption) for i in learnt for caption in pairs.captions[i]):
             feature_NR = learner.feature_NR.cpu().numpy()[learnt]
             self.describer_ = Describer(feature_NR, [pairs.captions[i] for i in learnt], seed=self.seed)
 
     def _adopt(self, locked: Locked, head: PictureHead, text: TextTower | BorrowedText, pieces: Pieces) -> None:
-        if isinstance(text, BorrowedText):
-            text.known_UE = None
         # one layout after fit and after load, since another one rounds otherwise
         tower = PictureTower(locked.bodies, head).eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.borrowed_, self.image_size_, self.channels_ = locked.about, locked.size, locked.channels
-        self.towers_ = FittedTowers(tower, text.eval().requires_grad_(False), pieces, locked.size, locked.channels)
+        known_KE = np.zeros((0, len(head.bias)), np.float32)
+        text = text.eval().requires_grad_(False)
+        self.towers_ = FittedTowers(tower, text, pieces, locked.size, locked.channels, known_KE)
 
     @classmethod
     def from_openclip(cls, source: str, seed: int = 0) -> "CLIP":
@@ -244,7 +254,6 @@ class CLIP(Estimator):
         with seeded(seed):
             model._adopt(locked, *borrowed_towers(locked, model.dim), Pieces([], np.zeros(0)))
         model.relevance_, model.temperature_ = Relevance.unlearned(), locked.factor
-        model.known_ME_ = np.zeros((0, model.towers_.embed_dim), np.float32)
         model.describer_, model.measures_, model.n_iter_ = None, {}, 0
         return model
 
@@ -263,17 +272,17 @@ class CLIP(Estimator):
         return self.towers_.identity
 
     def embed_pixels(self, pixel_BSSC: np.ndarray) -> np.ndarray:
-        """Pictures that have the towers' size already, uint8, as vectors of length 1, float32 (B, E)."""
+        """Pictures that have the towers' size already, uint8, as vectors of length 1, float32 (B, W)."""
         check_is_fitted(self, "towers_")
         return self.towers_.embed_pixels(pixel_BSSC)
 
     def transform(self, X: Any) -> np.ndarray:
-        """Pictures in the shared space: float32 (N, E), of length 1."""
+        """Pictures in the shared space: float32 (N, W), of length 1."""
         check_is_fitted(self, "towers_")
         return self.towers_.embed_pixels(self._pixels(X))
 
     def transform_text(self, texts: str | Sequence[str]) -> np.ndarray:
-        """Texts in the shared space: float32 (M, E), of length 1."""
+        """Texts in the shared space: float32 (M, W), of length 1."""
         check_is_fitted(self, "towers_")
         return self.towers_.embed_texts([texts] if isinstance(texts, str) else list(texts))
 
@@ -325,8 +334,8 @@ class CLIP(Estimator):
             raise SettingError(f"labels are {labels}; at least two different ones are needed. Give some, as cat,dog.")
         if not templates or any("{}" not in template for template in templates):
             raise SettingError(f"templates are {list(templates)}; each needs {{}} where the label goes.")
-        label_KE = self.towers_.embed_labels(labels, templates, self.known_ME_)
-        return softmax(self.temperature_ * (self.transform(X) @ label_KE.T).astype(np.float64))
+        label_KW = self.towers_.embed_labels(labels, templates)
+        return softmax(self.temperature_ * (self.transform(X) @ label_KW.T).astype(np.float64))
 
     def describe(
         self, X: Any, n: int = 1, *, temperature: float | None = None, seed: int = 0
@@ -373,7 +382,6 @@ class CLIP(Estimator):
         learned = {"borrowed": self.borrowed_, "measures": self.measures_, "n_iter": self.n_iter_}
         judged = [*astuple(self.relevance_), self.temperature_]
         tensors = self.towers_.to_tensors() | {"judged": torch.tensor(judged, dtype=torch.float64)}
-        tensors |= {"known": torch.tensor(self.known_ME_)} if len(self.known_ME_) else {}
         if self.describer_ is not None:
             tensors |= {f"describer.{name}": value for name, value in self.describer_.to_tensors().items()}
         return tensors, learned
@@ -384,15 +392,6 @@ class CLIP(Estimator):
             self.towers_ = FittedTowers.from_tensors(tensors, self.borrowed_)
         self.image_size_, self.channels_ = self.towers_.size, self.towers_.channels
         *relevance, self.temperature_ = tensors["judged"].tolist()
-        self.known_ME_ = tensors["known"].numpy() if "known" in tensors else np.zeros((0, self.towers_.embed_dim))
         self.relevance_ = Relevance(*relevance)
         own = {n.removeprefix("describer."): t for n, t in tensors.items() if n.startswith("describer.")}
         self.describer_ = Describer.from_tensors(own) if own else None
-
-
-def _counted_on(training: Iterator[Progress], before: PairedTowers) -> Iterator[Progress]:
-    """Progress of a later stage: its steps and seconds behind those of the stage before."""
-    with closing(training) as steps:  # type: ignore[type-var]
-        for own in steps:
-            total = own.n_steps and before.n_updates + own.n_steps
-            yield replace(own, step=before.n_updates + own.step, n_steps=total, seconds=before.seconds + own.seconds)

@@ -1,12 +1,17 @@
 """Both towers as they answer: pictures and texts to vectors of length 1, and where in a picture a text fits.
 
-Dimension key: N pictures, M texts, B pictures at a time, S side, C channels, E width of the shared space, P places that
-are covered, H, W height and width, s side of the middle square.
+Some pictures lie near texts of any kind, and would turn up in every search. How near a picture lies to the known
+captions next to it is taken off its scores: as one more number of its vector, so that a score stays a cosine.
+
+Conneau et al. 2018 (local scaling of what many are near to), https://arxiv.org/abs/1710.04087
+Dimension key: N pictures, M texts, K known captions or labels, B pictures at a time, S side, C channels, E width of the
+towers' space, W width of the vectors: E, or E + 1 with that number; P places that are covered, H height, s side of the
+middle square.
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -28,7 +33,9 @@ from twofold.nn.words import Pieces
 __all__ = ["FittedTowers", "Hit", "judge"]
 
 AT_ONCE = 32
-MOST_NEAR, ONE_NEAR_IN = 30, 50  # captions that a label leans on; of so many known ones, one
+MOST_NEAR, ONE_NEAR_IN = 30, 50  # captions that are near to something; of so many known ones, one
+NEARNESS = 0.4  # of how near a picture is to them, taken off its scores
+SPLIT = 0.5  # the number that a text has for it; the smaller, the less of a score is lost to it
 N_PLACES = 8  # covered, along each side of a picture
 MOST_JUDGED = 500  # pictures
 RELATED = 0.2  # cosine of the words of two captions from which on they speak of related things
@@ -56,15 +63,42 @@ class FittedTowers:
     """S, the side that pictures are brought to."""
     channels: int
     """C: 1 or 3."""
+    known_KE: np.ndarray
+    """Captions that were learned from; there may be none."""
+    usual: float = 0.0
+    """How near a picture lies to the known captions next to it, on average."""
+
+    def leaning_on(self, texts: Sequence[str], picture_NE: np.ndarray) -> "FittedTowers":
+        """The same, with these captions known, and how near these pictures lie to them."""
+        known_KE = replace(self, known_KE=self.known_KE[:0]).embed_texts(texts)
+        leaning = replace(self, known_KE=known_KE)
+        return replace(leaning, usual=float(leaning.nearness(picture_NE).mean()) if leaning.n_near else 0.0)
+
+    @property
+    def n_near(self) -> int:
+        """How many known captions count as next to something; 0 where too few are known."""
+        return min(MOST_NEAR, len(self.known_KE) // ONE_NEAR_IN)
+
+    def nearness(self, picture_NE: np.ndarray) -> np.ndarray:
+        """The mean cosine of pictures to the known captions next to each, (N)."""
+        cosine_NK = picture_NE @ self.known_KE.T
+        return np.partition(cosine_NK, -self.n_near, 1)[:, -self.n_near :].mean(1)
+
+    def embed_pixels(self, pixel_NSSC: np.ndarray) -> np.ndarray:
+        """Pictures of side S, uint8, as float32 (N, W)."""
+        picture_NE = self._looked_at(pixel_NSSC)
+        if not self.n_near or not len(picture_NE):
+            return picture_NE if len(picture_NE) else np.empty((0, self.width), np.float32)
+        off_N = NEARNESS / SPLIT * (self.nearness(picture_NE) - self.usual)
+        return _unit(np.column_stack([picture_NE, -off_N]).astype(np.float32))
 
     @torch.inference_mode()
-    def embed_pixels(self, pixel_NSSC: np.ndarray) -> np.ndarray:
-        """Pictures of side S, uint8, as float32 (N, E)."""
+    def _looked_at(self, pixel_NSSC: np.ndarray) -> np.ndarray:
         device, parts = next(self.tower.parameters()).device, []
         for first in range(0, len(pixel_NSSC), AT_ONCE):
             picture_BCSS = from_pixels(torch.tensor(np.asarray(pixel_NSSC[first : first + AT_ONCE])).to(device))
             parts.append(self.tower.embedded(picture_BCSS.contiguous(memory_format=torch.channels_last)).cpu())
-        return torch.cat(parts).numpy() if parts else np.empty((0, self.embed_dim), np.float32)
+        return torch.cat(parts).numpy() if parts else np.empty((0, len(self.tower.head.bias)), np.float32)
 
     @torch.inference_mode()
     def features(self, pixel_NSSC: np.ndarray) -> np.ndarray:
@@ -73,26 +107,32 @@ class FittedTowers:
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Float32 (M, E); a text without a known word or run of letters is like any other such."""
+        """Float32 (M, W); a text without a known word or run of letters is like any other such."""
         if isinstance(self.text, BorrowedText):
             tokens = self.text.encoder.tokens(texts)
             arrays = tokens, np.zeros((len(tokens), 1), np.int32)
         else:
             arrays = text_arrays(self.pieces, texts, reads_words=self.text.reader is not None)
-        return self.text(*map(torch.from_numpy, arrays)).numpy()
+        return self._told(self.text(*map(torch.from_numpy, arrays)).numpy())
 
-    def embed_labels(self, labels: Sequence[str], templates: Sequence[str], known_ME: np.ndarray) -> np.ndarray:
-        """Labels as directions, float32 (K, E): the mean over the templates, leaning on known captions near it.
+    def _told(self, text_ME: np.ndarray) -> np.ndarray:
+        """Texts with the number by which a picture's nearness counts, (M, W)."""
+        if not self.n_near:
+            return text_ME
+        return _unit(np.column_stack([text_ME, np.full(len(text_ME), SPLIT, np.float32)]))
+
+    def embed_labels(self, labels: Sequence[str], templates: Sequence[str]) -> np.ndarray:
+        """Labels as directions, float32 (K, W): the mean over the templates, leaning on known captions near it.
 
         A label such as "animals" is seldom a caption itself; those that speak of animals tell where they lie.
         """
-        label_KE = sum(self.embed_texts([t.replace("{}", label) for label in labels]) for t in templates)
-        label_KE = _unit(np.asarray(label_KE))
-        n_near = min(MOST_NEAR, len(known_ME) // ONE_NEAR_IN)
-        if not n_near:
-            return label_KE
-        near_KM = np.argsort(-(label_KE @ known_ME.T), 1, kind="stable")[:, :n_near]
-        return _unit(label_KE + known_ME[near_KM].mean(1))
+        label_KW = sum(self.embed_texts([t.replace("{}", label) for label in labels]) for t in templates)
+        label_KW = _unit(np.asarray(label_KW))
+        if not self.n_near:
+            return label_KW
+        known_MW = self._told(self.known_KE)
+        near_KM = np.argsort(-(label_KW @ known_MW.T), 1, kind="stable")[:, : self.n_near]
+        return _unit(label_KW + known_MW[near_KM].mean(1))
 
     def known_share(self, texts: Sequence[str]) -> np.ndarray:
         """How much of each text is known, (M,): what is not known must not be trusted to fit."""
@@ -103,11 +143,11 @@ class FittedTowers:
         return [] if isinstance(self.text, BorrowedText) else self.pieces.unknown(text)
 
     @property
-    def embed_dim(self) -> int:
-        """E."""
-        return len(self.tower.head.bias)
+    def width(self) -> int:
+        """W."""
+        return len(self.tower.head.bias) + bool(self.n_near)
 
-    def heat(self, picture_HWC: np.ndarray, text_E: np.ndarray) -> np.ndarray:
+    def heat(self, picture_HWC: np.ndarray, text_W: np.ndarray) -> np.ndarray:
         """How much of the score each part of the middle square carries, (H, W): it is covered, and the score falls.
 
         Zeiler, Fergus 2014, https://arxiv.org/abs/1311.2901
@@ -117,7 +157,7 @@ class FittedTowers:
         covered_PSSC = np.repeat(pixel_SSC[None], len(box_P4) + 1, 0)
         for place, (top, down, left, right) in enumerate(box_P4):
             covered_PSSC[place, top:down, left:right] = pixel_SSC.mean((0, 1))
-        score_P = self.embed_pixels(covered_PSSC) @ text_E
+        score_P = self.embed_pixels(covered_PSSC) @ text_W
         heat_SS, n_SS = np.zeros((self.size, self.size)), np.full((self.size, self.size), 1e-9)
         for (top, down, left, right), score in zip(box_P4, score_P[:-1], strict=True):
             heat_SS[top:down, left:right] += max(0.0, float(score_P[-1] - score))
@@ -131,6 +171,8 @@ class FittedTowers:
         tensors = {f"tower.{name}": value for name, value in self.tower.state_dict().items()}
         tensors |= {f"text.{name}": value for name, value in self.text.state_dict().items()}
         tensors["shape"] = torch.tensor([self.size, self.channels])
+        if len(self.known_KE):
+            tensors |= {"known": torch.tensor(self.known_KE), "usual": torch.tensor([self.usual], dtype=torch.float64)}
         if self.pieces.names:
             names = np.frombuffer("\n".join(self.pieces.names).encode(), np.uint8)
             tensors |= {"pieces": torch.tensor(names), "piece_weights": torch.tensor(self.pieces.weight_V)}
@@ -155,7 +197,11 @@ class FittedTowers:
             text = BorrowedText.with_weights(of_text, borrowed["arguments"]["model"])
         else:
             text = TextTower.with_weights(of_text)
-        return cls(tower, text.requires_grad_(False), pieces, *tensors["shape"].tolist())
+        known_KE = tensors["known"].numpy() if "known" in tensors else np.zeros((0, len(tower.head.bias)), np.float32)
+        if known_KE.shape[1] != len(tower.head.bias):
+            raise ValueError(f"known captions have {known_KE.shape[1]} numbers, the towers {len(tower.head.bias)}")
+        usual = float(tensors["usual"][0]) if len(known_KE) else 0.0
+        return cls(tower, text.requires_grad_(False), pieces, *tensors["shape"].tolist(), known_KE, usual)
 
     @cached_property
     def identity(self) -> str:
@@ -167,8 +213,8 @@ class FittedTowers:
         return found.hexdigest()
 
 
-def _unit(vector_NE: np.ndarray) -> np.ndarray:
-    return vector_NE / np.maximum(np.linalg.norm(vector_NE, axis=1, keepdims=True), 1e-9)
+def _unit(vector_NW: np.ndarray) -> np.ndarray:
+    return vector_NW / np.maximum(np.linalg.norm(vector_NW, axis=1, keepdims=True), 1e-9)
 
 
 def _boxes(S: int) -> list[tuple[int, int, int, int]]:
@@ -196,11 +242,11 @@ def judge(towers: FittedTowers, pairs: Pairs, lesson: Lesson, seed: int) -> tupl
     held_out = np.unique(lesson.picture_M[lesson.is_held_M])
     some = pairs.take(held_out if len(held_out) else np.arange(min(len(pairs), MOST_JUDGED)))
     texts, is_right_UN = some.told()
-    picture_NE = towers.embed_pixels(some.pictures.resized(towers.size, channels=towers.channels))
-    score_UN = towers.embed_texts(texts) @ picture_NE.T
+    picture_NW = towers.embed_pixels(some.pictures.resized(towers.size, channels=towers.channels))
+    score_UN = towers.embed_texts(texts) @ picture_NW.T
     # people ask in fewer words than captions have
     asked, is_asked_QN = _shortened(texts, is_right_UN, np.random.default_rng(seed))
-    all_QN = np.concatenate([score_UN, towers.embed_texts(asked) @ picture_NE.T]) if asked else score_UN
+    all_QN = np.concatenate([score_UN, towers.embed_texts(asked) @ picture_NW.T]) if asked else score_UN
     all_QN = all_QN * towers.known_share([*texts, *asked])[:, None]
     is_right_QN = np.concatenate([is_right_UN, is_asked_QN])
     word_QV, word_UV = (lesson.pieces.matrix(lesson.pieces.encode(own)) for own in ([*texts, *asked], texts))

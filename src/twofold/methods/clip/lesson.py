@@ -19,6 +19,7 @@ __all__ = ["Lesson", "text_arrays"]
 
 LEAST_TO_HOLD_OUT, MOST_HELD_OUT = 40, 500  # pictures
 SHARE = 0.1
+PLACED_AT_ONCE = 10_000  # captions
 SIDED = re.compile(r"\b(left|right|\w*clockwise|letters?|digits?|numerals?|words?|text)\b")
 
 
@@ -60,8 +61,17 @@ class Lesson:
         is_sided_U = np.array([SIDED.search(text) is not None for text in self.texts])
         return np.isin(np.arange(n_pictures), self.picture_M[is_sided_U[self.text_M]])
 
+    def places(self, direction_VZ: np.ndarray) -> np.ndarray:
+        """Where every different caption lies along these directions of pieces, float32 (U, Z)."""
+        first_U = np.unique(self.text_M, return_index=True)[1]
+        parts = [
+            self.pieces.matrix(self.piece_ML[rows]) @ direction_VZ
+            for rows in np.array_split(first_U, 1 + len(first_U) // PLACED_AT_ONCE)
+        ]
+        return np.concatenate(parts).astype(np.float32)
+
     def by_number(self) -> "Lesson":
-        """The same, with captions as their numbers for pieces: for a tower that remembers them."""
+        """The same, with captions as their numbers for pieces: for a tower that looked at them before."""
         return replace(self, piece_ML=self.text_M[:, None].astype(np.int32))
 
     def arrays(self, is_held: bool) -> tuple[np.ndarray, ...]:

@@ -14,18 +14,19 @@ from torch import nn
 from twofold.core.estimator import seeded
 from twofold.data.pictures import Pictures
 from twofold.methods.clip.lesson import Lesson
-from twofold.methods.clip.towers import BorrowedText, PairedTowers, TextTower
+from twofold.methods.clip.start import caption_directions
+from twofold.methods.clip.towers import BorrowedText, PairedTowers, TextHead
 from twofold.nn.augmentation import flip, resized_crop
 from twofold.nn.backbones import open_backbone
 from twofold.nn.openclip import OPENCLIP, OpenClipText, open_openclip
 from twofold.nn.picture_tower import Bodies, PictureHead, principal_axes
 from twofold.nn.plain_body import PlainBody
-from twofold.nn.words import BagTower, WordReader
+from twofold.nn.words import WordReader
 
 __all__ = ["PLAIN", "Locked", "borrowed_towers", "reduced_crops", "untaught"]
 
 PLAIN = "plain"
-LARGEST_CHOSEN = 64  # side for the plain tower
+LARGEST_CHOSEN = 96  # side for the plain tower
 CROPPED, CROPPED_AT_ONCE = (0.6, 1.0), 256  # share of the picture's area; pictures
 MOST_LOOKS = 40_000  # at pictures and crops: of very many pictures there are crops enough without
 N_SOLVED = 4000  # pictures that the plain tower is solved from
@@ -44,6 +45,8 @@ class Locked:
     """The text tower that belongs to it, where one does."""
     factor: float = 1.0
     """On the cosines of both, as they were taught."""
+    is_half: bool = False
+    """Whether crops are looked at in bfloat16: they serve training alone."""
 
     @classmethod
     def of_openclip(cls, source: str, seed: int) -> "Locked":
@@ -56,8 +59,10 @@ class Locked:
         return cls(Bodies([visual]).eval().requires_grad_(False), size, 3, about, text.requires_grad_(False), factor)
 
     @classmethod
-    def of(cls, image_tower: str, image_size: int | None, pictures: Pictures, seed: int) -> "Locked":
-        """The body of that name, beside one that is solved from these pictures."""
+    def of(
+        cls, image_tower: str, image_size: int | None, pictures: Pictures, seed: int, *, is_half: bool = False
+    ) -> "Locked":
+        """The body of that name, beside one that is solved from these pictures, in bfloat16 where asked to."""
         if image_tower.startswith(OPENCLIP):
             return cls.of_openclip(image_tower, seed)
         if image_tower == PLAIN:
@@ -68,9 +73,10 @@ class Locked:
             size, channels, about, bodies = backbone.image_size, backbone.channels, backbone.about, [backbone.body]
         some = pictures.take(np.random.default_rng(seed).permutation(len(pictures))[:N_SOLVED])
         pixel_MSSC = torch.from_numpy(np.array(some.resized(size, channels=channels)))
-        with seeded(seed):
+        with seeded(seed), torch.autocast("cpu", torch.bfloat16, enabled=is_half):
             plain = PlainBody.learn(pixel_MSSC, seed=seed)
-        return cls(Bodies([*bodies, plain]).eval().requires_grad_(False), size, channels, about)
+        bodies = Bodies([*bodies, plain]).eval().requires_grad_(False)
+        return cls(bodies, size, channels, about, is_half=is_half)
 
     def features(self, pictures: Pictures, device: torch.device) -> np.ndarray:
         """What is seen of each picture, (N, D)."""
@@ -89,7 +95,9 @@ class Locked:
             picture_BCSS = torch.from_numpy(np.array(pixel_NSSC[rows.numpy()])).movedim(3, 1)
             crop_BCSS = resized_crop(picture_BCSS, chance_N5[rows, :4], self.size, area=CROPPED, ratio=(1, 1))
             crop_BCSS = flip(crop_BCSS, chance_N5[rows, 4])
-            parts.append(self.bodies.to(device).of_pixels((255 * crop_BCSS).round().byte().movedim(1, 3).numpy()))
+            pixel_BSSC = (255 * crop_BCSS).round().byte().movedim(1, 3).numpy()
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.is_half):
+                parts.append(self.bodies.to(device).of_pixels(pixel_BSSC))
         return np.concatenate(parts)
 
 
@@ -105,9 +113,10 @@ def untaught(
             learnt = np.unique(lesson.arrays(False)[0])
             axes = principal_axes(feature_ND[learnt], locked.bodies.blocks, locked.bodies.shares, seed)
             head = PictureHead(*map(torch.from_numpy, axes), embed_dim, dim)
-            weight_V = torch.from_numpy(lesson.pieces.weight_V)
-            reader = WordReader(len(weight_V), embed_dim) if lesson.reads_words else None
-            text = TextTower(BagTower(weight_V, embed_dim, dim), reader)
+            direction_VZ = caption_directions(lesson, seed)
+            place_UZ = lesson.places(direction_VZ)
+            reader = WordReader(len(direction_VZ), embed_dim) if lesson.reads_words else None
+            text = TextHead(*map(torch.from_numpy, (place_UZ, direction_VZ)), embed_dim, dim, reader)
     with torch.no_grad():
         feature_NR = head.reduced(torch.from_numpy(feature_ND))
     learner = PairedTowers(head, text, feature_NR)

@@ -9,17 +9,15 @@ shared space; as Correlations names them, D features of a picture and K directio
 from itertools import product
 
 import numpy as np
-import scipy.sparse
 import torch
 from sklearn.decomposition import TruncatedSVD
-from sklearn.utils.extmath import safe_sparse_dot
 
 from twofold.methods.clip.keeping import judged
 from twofold.methods.clip.lesson import Lesson
-from twofold.methods.clip.towers import PairedTowers, misses, right_pairs
+from twofold.methods.clip.towers import PairedTowers, TextHead, misses, right_pairs
 from twofold.nn.alignment import Alignment, Correlations
 
-__all__ = ["align"]
+__all__ = ["align", "caption_directions"]
 
 MOST_DIRECTIONS, MOST_CAPTIONS = 1024, 50_000
 FLOORS = ((0.3, 1.0, 3.0, 10.0), (0.3, 1.0))  # of the pictures' variances, of the captions'
@@ -27,25 +25,27 @@ FLOORS = ((0.3, 1.0, 3.0, 10.0), (0.3, 1.0))  # of the pictures' variances, of t
 
 def align(learner: PairedTowers, lesson: Lesson, seed: int) -> float | None:
     """Set the linear parts of both towers; how the held-out pairs judge them (None where there are none)."""
-    picture_M, _, piece_ML, _ = lesson.arrays(False)
-    feature_NR = learner.feature_NR.cpu().numpy()
+    assert isinstance(learner.text, TextHead)
+    picture_M, number_M1, _ = lesson.arrays(False)[0], *lesson.arrays(False)[2:]
     rows = np.sort(np.random.default_rng(seed).permutation(len(picture_M))[:MOST_CAPTIONS])
-    weight_MV = lesson.pieces.matrix(piece_ML[rows])
-    direction_VZ = _directions(weight_MV, seed)
-    found = Correlations(feature_NR[picture_M[rows]], safe_sparse_dot(weight_MV, direction_VZ))
+    feature_NR, place_UZ = learner.feature_NR.cpu().numpy(), learner.text.place_UZ.cpu().numpy()
+    found = Correlations(feature_NR[picture_M[rows]], place_UZ[number_M1[rows, 0]])
     embed_dim = learner.head.weight.shape[1]
     if not lesson.is_held_M.any():
-        _set(learner, found.aligned(embed_dim, (FLOORS[0][0], FLOORS[1][0])), direction_VZ)
+        _set(learner, found.aligned(embed_dim, (FLOORS[0][0], FLOORS[1][0])))
         return None
-    judge = _Judge(lesson, feature_NR, direction_VZ)
+    judge = _Judge(lesson, feature_NR, place_UZ)
     alignments = {floors: found.aligned(embed_dim, floors) for floors in product(*FLOORS)}
     best = min(alignments, key=lambda floors: judge.misses(alignments[floors]))
-    _set(learner, alignments[best], direction_VZ)
+    _set(learner, alignments[best])
     return judged(learner, lesson)
 
 
-def _directions(weight_MV: scipy.sparse.csr_matrix, seed: int) -> np.ndarray:
-    """Directions of captions along which they differ most (V, Z)."""
+def caption_directions(lesson: Lesson, seed: int) -> np.ndarray:
+    """Directions of pieces along which captions differ most (V, Z)."""
+    piece_ML = lesson.arrays(False)[2]
+    rows = np.sort(np.random.default_rng(seed).permutation(len(piece_ML))[:MOST_CAPTIONS])
+    weight_MV = lesson.pieces.matrix(piece_ML[rows])
     n_directions = max(1, min(MOST_DIRECTIONS, weight_MV.shape[1] - 1, weight_MV.shape[0] - 1))
     if n_directions < 2:
         return np.eye(weight_MV.shape[1], dtype=np.float32)
@@ -57,11 +57,11 @@ def _directions(weight_MV: scipy.sparse.csr_matrix, seed: int) -> np.ndarray:
 class _Judge:
     """How far held-out captions and pictures are from finding each other under an alignment, before it is set."""
 
-    def __init__(self, lesson: Lesson, feature_NR: np.ndarray, direction_VZ: np.ndarray):
-        picture_M, text_M, piece_ML, _ = lesson.arrays(True)
+    def __init__(self, lesson: Lesson, feature_NR: np.ndarray, place_UZ: np.ndarray):
+        picture_M, text_M, _, _ = lesson.arrays(True)
         number_N, row_M = np.unique(picture_M, return_inverse=True)
         self.feature_NR = feature_NR[number_N]
-        self.text_MZ = safe_sparse_dot(lesson.pieces.matrix(piece_ML), direction_VZ)
+        self.text_MZ = place_UZ[text_M]
         self.is_right_MN = right_pairs(row_M, text_M, len(number_N))
 
     def misses(self, alignment: Alignment) -> float:
@@ -72,17 +72,16 @@ class _Judge:
 
 
 @torch.no_grad()
-def _set(learner: PairedTowers, alignment: Alignment, direction_VZ: np.ndarray) -> None:
+def _set(learner: PairedTowers, alignment: Alignment) -> None:
     """The alignment as weights; both sides are brought to about length 1, so that what bends can be learned."""
     feature_NR = learner.feature_NR.cpu().numpy()
     of_pictures = _length(feature_NR @ alignment.left_DE + alignment.left_bias_E)
-    meaning_VE = direction_VZ @ alignment.right_KE.astype(np.float32)
-    of_texts = _length(meaning_VE)
+    of_texts = _length(learner.text.direction_VZ.numpy() @ alignment.right_KE.astype(np.float32))
     parts = (
         (learner.head.weight, alignment.left_DE / of_pictures),
         (learner.head.bias, alignment.left_bias_E / of_pictures),
-        (learner.text.bag.meaning[1:], meaning_VE / of_texts),
-        (learner.text.bag.bias, alignment.right_bias_E / of_texts),
+        (learner.text.weight, alignment.right_KE / of_texts),
+        (learner.text.bias, alignment.right_bias_E / of_texts),
     )
     for weight, value in parts:
         weight.zero_()

@@ -3,7 +3,7 @@
 Zhai, Mustafa, Kolesnikov, Beyer 2023 (pairwise sigmoid loss), https://arxiv.org/abs/2303.15343; Radford et al. 2021
 (CLIP), https://arxiv.org/abs/2103.00020; Zhai et al. 2022 (a locked picture tower), https://arxiv.org/abs/2111.07991
 Dimension key: B pairs of a picture and a caption, A pairs of all processes, N pictures, R features of one, L pieces of
-a caption, T words, E width of the shared space.
+a caption, T words, U different captions, V pieces, Z directions of captions, E width of the shared space.
 """
 
 import math
@@ -14,18 +14,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from twofold.core.estimator import seeded
 from twofold.core.learner import Learner
 from twofold.measure.retrieval import Ranks
+from twofold.nn.bend import Bend
 from twofold.nn.openclip import OpenClipText
 from twofold.nn.picture_tower import Bodies, PictureHead
 from twofold.nn.pixels import from_pixels
 from twofold.nn.words import BagTower, WordReader
 
-__all__ = ["BorrowedText", "PairedTowers", "TextTower", "UnlockedTowers", "misses", "pairwise_loss", "right_pairs"]
+__all__ = [
+    "BorrowedText", "PairedTowers", "TextHead", "TextTower", "UnlockedTowers", "misses", "pairwise_loss", "right_pairs",
+]  # fmt: skip
 
 SCALE_INIT, SHIFT_INIT = math.log(10.0), -6.0  # as the sigmoid loss's paper, for thousands of pairs that do not fit
 AT_ONCE = 32
-LEFT_OUT = 0.2  # of a picture's features, and of a caption's pieces, in training
+LEFT_OUT = 0.2  # of a picture's features, in training
 
 
 class TextTower(nn.Module):
@@ -48,12 +52,57 @@ class TextTower(nn.Module):
         tower.load_state_dict(dict(tensors))
         return tower.eval()
 
-    def forward(self, piece_BL: Tensor, word_BT: Tensor, kept_BL: Tensor | None = None) -> Tensor:
+    def forward(self, piece_BL: Tensor, word_BT: Tensor) -> Tensor:
         """(B, E), of length 1."""
-        text_BE = self.bag(piece_BL, kept_BL)
+        text_BE = self.bag(piece_BL)
         if self.reader is not None:
             text_BE = text_BE + self.reader(word_BT)
-        return functional.normalize(text_BE, dim=1)
+        return functional.normalize(text_BE.float(), dim=1)
+
+    def settled(self, weight_V: Tensor) -> "TextTower":
+        """As it is: it takes any text."""
+        return self
+
+
+class TextHead(nn.Module):
+    """Captions that were looked at once, as pictures are, and two ways from there into the shared space.
+
+    A caption is known by its place along the directions that captions differ in most; what bends the way begins as
+    nothing.
+
+    Parameters
+    ----------
+    place_UZ : of every different caption; batches name them by number.
+    direction_VZ : of the pieces.
+    """
+
+    def __init__(self, place_UZ: Tensor, direction_VZ: Tensor, embed_dim: int, dim: int, reader: WordReader | None):
+        super().__init__()
+        # data, and not to be saved
+        self.register_buffer("place_UZ", place_UZ, persistent=False)
+        self.direction_VZ = direction_VZ
+        self.weight = nn.Parameter(torch.zeros(place_UZ.shape[1], embed_dim))
+        self.bias = nn.Parameter(torch.zeros(embed_dim))
+        self.bend = Bend(embed_dim, dim, embed_dim)
+        self.reader = reader
+
+    def forward(self, number_B1: Tensor, word_BT: Tensor) -> Tensor:
+        """(B, E), of length 1."""
+        plain_BE = self.place_UZ[number_B1[:, 0]] @ self.weight + self.bias
+        text_BE = plain_BE + self.bend(plain_BE)
+        if self.reader is not None:
+            text_BE = text_BE + self.reader(word_BT)
+        return functional.normalize(text_BE.float(), dim=1)
+
+    @torch.no_grad()
+    def settled(self, weight_V: Tensor) -> TextTower:
+        """The same for any text, told by its pieces."""
+        with seeded(0):  # weights are drawn before it is given its own
+            bag = BagTower(weight_V, len(self.bias), self.bend[0].out_features)
+        bag.meaning[1:] = self.direction_VZ @ self.weight.cpu()
+        bag.bias.copy_(self.bias)
+        bag.bend.load_state_dict(self.bend.state_dict())
+        return TextTower(bag, self.reader)
 
 
 class BorrowedText(nn.Module):
@@ -67,9 +116,7 @@ class BorrowedText(nn.Module):
     def __init__(self, encoder: OpenClipText, embed_dim: int, dim: int):
         super().__init__()
         self.encoder = encoder
-        self.bend = nn.Sequential(nn.Linear(embed_dim, dim), nn.GELU(), nn.Linear(dim, embed_dim))
-        nn.init.zeros_(self.bend[-1].weight)
-        nn.init.zeros_(self.bend[-1].bias)
+        self.bend = Bend(embed_dim, dim, embed_dim)
         self.known_UE: Tensor | None = None
 
     @classmethod
@@ -90,13 +137,18 @@ class BorrowedText(nn.Module):
         # a tensor that gradients may pass by
         self.known_UE = torch.cat(parts).clone()
 
-    def forward(self, piece_BL: Tensor, word_BT: Tensor, kept_BL: Tensor | None = None) -> Tensor:
+    def settled(self, weight_V: Tensor) -> "BorrowedText":
+        """The same for any text, told by its tokens."""
+        self.known_UE = None
+        return self
+
+    def forward(self, piece_BL: Tensor, word_BT: Tensor) -> Tensor:
         """(B, E), of length 1; pieces are tokens, or, of texts that are remembered, their numbers."""
         if self.known_UE is None:
             text_BE = self.encoder(piece_BL)
         else:
             text_BE = self.known_UE.to(piece_BL.device)[piece_BL[:, 0]]
-        return functional.normalize(text_BE + self.bend(text_BE), dim=1)
+        return functional.normalize((text_BE + self.bend(text_BE)).float(), dim=1)
 
 
 def pairwise_loss(score_BA: Tensor, is_pair_BA: Tensor) -> Tensor:
@@ -118,9 +170,9 @@ class PairedTowers(Learner):
     feature_NR : what the picture tower sees of every picture; batches name them by number. `crop_KNR`: of crops.
     """
 
-    def __init__(self, head: PictureHead, text: TextTower | BorrowedText, feature_NR: Tensor):
+    def __init__(self, head: PictureHead, text: TextHead | TextTower | BorrowedText, feature_NR: Tensor):
         super().__init__()
-        self.head, self.text = head, text
+        self.head, self.text, self.is_half = head, text, False
         self.scale = nn.Parameter(torch.tensor(SCALE_INIT))
         self.shift = nn.Parameter(torch.tensor(SHIFT_INIT))
         # no buffer: it is data, and not to be saved
@@ -129,14 +181,15 @@ class PairedTowers(Learner):
 
     def loss(self, picture_B: Tensor, text_B: Tensor, piece_BL: Tensor, word_BT: Tensor) -> dict[str, Tensor]:
         """The pairwise loss; `text` numbers the captions, the same words by the same number."""
-        feature_BR, kept_BL = self.seen(picture_B), None
-        if self.training:
-            is_kept_BR = self.uniform(len(feature_BR), feature_BR.shape[1]) > LEFT_OUT
-            feature_BR = feature_BR * is_kept_BR / (1 - LEFT_OUT)
-            kept_BL = (self.uniform(*piece_BL.shape) > LEFT_OUT) / (1 - LEFT_OUT)
-        picture_BE = functional.normalize(self.head(feature_BR), dim=1)
-        caption_AE = self.whole_batch(self.text(piece_BL, word_BT, kept_BL))
-        score_BA = picture_BE @ caption_AE.T * self.scale.exp() + self.shift
+        with torch.autocast(self.scale.device.type, torch.bfloat16, enabled=self.is_half):
+            feature_BR = self.seen(picture_B)
+            if self.training:
+                is_kept_BR = self.uniform(len(feature_BR), feature_BR.shape[1]) > LEFT_OUT
+                feature_BR = feature_BR * is_kept_BR / (1 - LEFT_OUT)
+            picture_BE = functional.normalize(self.head(feature_BR).float(), dim=1)
+            caption_AE = self.whole_batch(self.text(piece_BL, word_BT))
+            cosine_BA = (picture_BE @ caption_AE.T).float()
+        score_BA = cosine_BA * self.scale.exp() + self.shift
         return {"pairwise": pairwise_loss(score_BA, self._pairs(picture_B, text_B))}
 
     def seen(self, picture_B: Tensor) -> Tensor:
@@ -174,18 +227,18 @@ class UnlockedTowers(PairedTowers):
 
     Parameters
     ----------
-    taught : the towers with their heads taught.
+    taught : the towers with their heads taught; `weight_V` of the pieces of captions.
     bodies, pixel_NSSC : what looks at the pictures, and these.
     n_layers : how many of the last layers of a borrowed body are tuned, and of a borrowed text tower.
     """
 
-    def __init__(self, taught: PairedTowers, bodies: Bodies, pixel_NSSC: np.ndarray, n_layers: int):
-        super().__init__(taught.head, taught.text, taught.feature_NR)
-        self.load_state_dict(taught.state_dict())
+    def __init__(
+        self, taught: PairedTowers, weight_V: Tensor, bodies: Bodies, pixel_NSSC: np.ndarray, n_layers: int
+    ):  # fmt: skip
+        super().__init__(taught.head, taught.text.settled(weight_V), taught.feature_NR)
+        self.scale, self.shift, self.is_half = taught.scale, taught.shift, taught.is_half
         self.bodies, self.pixel_NSSC = bodies, pixel_NSSC
         self.learning_rate = taught.learning_rate / 10
-        if isinstance(self.text, BorrowedText):
-            self.text.known_UE = None
         borrowed = [self.bodies.bodies[0], *([self.text.encoder] if isinstance(self.text, BorrowedText) else [])]
         for tower in borrowed:
             for layer in tower.layers[-n_layers:]:

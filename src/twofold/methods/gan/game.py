@@ -29,6 +29,7 @@ SLOWLY = 0.02  # how fast the balance follows what the detective says now
 FAIR = 0.47  # nats the detective should lose a pair; at .69 it guesses. Below, the penalty grows (docs/LOG.md)
 STEER = 0.02
 GAMMAS = (1 / 16, 64.0)  # least and most, times what the penalty began with
+LEASH, LATELY = 0.1, 0.01  # weight; share of the newest batch in what scores were lately
 SETTLED = 500  # steps, or half of all, before which nothing is called wrong
 GAP, GAP_STEP = 0.5, 0.1  # how much better the detective may know what it was taught than what it was not
 LEAST_LEAD = 0.1  # of real items over made ones, in scores, below which there is no gap to speak of
@@ -64,6 +65,8 @@ class Game(Learner):
         self.network, self.form = network, form
         self.is_half, self.first_gamma = is_half, gamma
         self.is_paired, self.is_plain = loss == "relativistic", loss == "dcgan"
+        # what real and made items scored lately
+        self.register_buffer("lately_2", torch.zeros(2))
         for norm in (part for part in network.modules() if isinstance(part, BatchNorm)):
             norm.gather = gathered if world_size() > 1 else None
         state = {"gamma": gamma, "strength": loss == "nonsaturating", "balance": EVEN, "n_turns": 0}
@@ -115,12 +118,25 @@ class Game(Learner):
             real, made = real.requires_grad_(), made.requires_grad_()
         with torch.autocast(real.device.type, torch.bfloat16, enabled=self.is_half and not is_due):
             scores = self.scores(real, made, class_B)
-        loss = self.discriminator_loss(*scores)
-        penalty = LAZY * self.gamma / 2 * sum(slopes(s, x) for s, x in zip(scores, (real, made), strict=True)) \
-            if is_due else 0.0  # fmt: skip
+        loss, penalty = self.discriminator_loss(*scores), torch.zeros((), device=real.device)
+        if is_due:
+            penalty = LAZY * self.gamma / 2 * sum(slopes(s, x) for s, x in zip(scores, (real, made), strict=True))
+        elif not self.is_paired and not self.is_plain:
+            penalty = LEASH * self.strayed(*scores)
         self.move("discriminator", loss + penalty)
         self.steer(loss)
         return loss
+
+    def strayed(self, real_B: Tensor, made_B: Tensor) -> Tensor:
+        """How far the scores of either side lie from what the other side's were lately.
+
+        Of few items a detective soon knows each by heart; so he is kept from being surer and surer.
+        Tseng et al. 2021, https://arxiv.org/abs/2104.03310
+        """
+        real, made = self.lately_2.clone()
+        now_2 = torch.stack([real_B.mean(), made_B.mean()]).detach().float()
+        self.lately_2.lerp_(average(now_2), LATELY)
+        return (real_B - made).square().mean() + (made_B - real).square().mean()
 
     def forge(self, real: Tensor, made: Tensor, class_B: Tensor) -> Tensor:
         """The generator's loss: what it made should look more real than the real one beside it."""

@@ -22,7 +22,7 @@ SIZES, LARGEST_CHOSEN = (8, 16, 32, 64, 128), 32
 SMALL = 16
 MOVED = 1 / 8  # of the side, that augmentation moves a picture at most
 LIGHTER = 0.2
-COARSE = 8
+COARSE = 16
 
 
 class PictureForm:
@@ -108,7 +108,7 @@ class PictureForm:
         return self.channels * COARSE**2
 
     def coarse(self, picture_BCSS: Tensor) -> Tensor:
-        """The picture at 8 x 8, (B, Q): what it shows, but not how sharp it is."""
+        """The picture at 16 x 16, (B, Q): what it shows, but not how sharp it is."""
         return functional.adaptive_avg_pool2d(picture_BCSS.float(), COARSE).flatten(1)
 
     def items(self, picture_NCSS: Tensor) -> np.ndarray:
