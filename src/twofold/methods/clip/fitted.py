@@ -4,7 +4,7 @@ Some pictures lie near texts of any kind, and would turn up in every search. How
 captions next to it is taken off its scores: as one more number of its vector, so that a score stays a cosine.
 
 Conneau et al. 2018 (local scaling of what many are near to), https://arxiv.org/abs/1710.04087
-Dimension key: N pictures, M texts, K known captions or labels, B pictures at a time, S side, C channels, E width of the
+Dimension key: N pictures, M texts, L labels, K known captions, B pictures at a time, S side, C channels, E width of the
 towers' space, W width of the vectors: E, or E + 1 with that number; P places that are covered, H height, s side of the
 middle square.
 """
@@ -33,7 +33,9 @@ from twofold.nn.words import Pieces
 __all__ = ["FittedTowers", "Hit", "judge"]
 
 AT_ONCE = 32
-MOST_NEAR, ONE_NEAR_IN = 30, 50  # captions that are near to something; of so many known ones, one
+MOST_NEAR, ONE_NEAR_IN = 30, 50  # captions that are near to a picture; of so many known ones, one
+MOST_LEANT_ON, ONE_LEANT_ON_IN = 100, 40  # captions that a label leans on
+LEANING = 2.0  # how far it does; its own words count 1
 NEARNESS = 0.4  # of how near a picture is to them, taken off its scores
 SPLIT = 0.5  # the number that a text has for it; the smaller, the less of a score is lost to it
 N_PLACES = 8  # covered, along each side of a picture
@@ -76,7 +78,7 @@ class FittedTowers:
 
     @property
     def n_near(self) -> int:
-        """How many known captions count as next to something; 0 where too few are known."""
+        """How many known captions count as next to a picture; 0 where too few are known."""
         return min(MOST_NEAR, len(self.known_KE) // ONE_NEAR_IN)
 
     def nearness(self, picture_NE: np.ndarray) -> np.ndarray:
@@ -113,26 +115,27 @@ class FittedTowers:
             arrays = tokens, np.zeros((len(tokens), 1), np.int32)
         else:
             arrays = text_arrays(self.pieces, texts, reads_words=self.text.reader is not None)
-        return self._told(self.text(*map(torch.from_numpy, arrays)).numpy())
+        return self._widened(self.text(*map(torch.from_numpy, arrays)).numpy())
 
-    def _told(self, text_ME: np.ndarray) -> np.ndarray:
+    def _widened(self, text_ME: np.ndarray) -> np.ndarray:
         """Texts with the number by which a picture's nearness counts, (M, W)."""
         if not self.n_near:
             return text_ME
         return _unit(np.column_stack([text_ME, np.full(len(text_ME), SPLIT, np.float32)]))
 
     def embed_labels(self, labels: Sequence[str], templates: Sequence[str]) -> np.ndarray:
-        """Labels as directions, float32 (K, W): the mean over the templates, leaning on known captions near it.
+        """Labels as directions, float32 (L, W): the mean over the templates, leaning on known captions near it.
 
         A label such as "animals" is seldom a caption itself; those that speak of animals tell where they lie.
         """
-        label_KW = sum(self.embed_texts([t.replace("{}", label) for label in labels]) for t in templates)
-        label_KW = _unit(np.asarray(label_KW))
-        if not self.n_near:
-            return label_KW
-        known_MW = self._told(self.known_KE)
-        near_KM = np.argsort(-(label_KW @ known_MW.T), 1, kind="stable")[:, : self.n_near]
-        return _unit(label_KW + known_MW[near_KM].mean(1))
+        E = self.known_KE.shape[1]
+        label_LE = sum(_unit(self.embed_texts([t.replace("{}", label) for label in labels])[:, :E]) for t in templates)
+        label_LE = _unit(np.asarray(label_LE))
+        n_near = min(MOST_LEANT_ON, len(self.known_KE) // ONE_LEANT_ON_IN)
+        if n_near:
+            near_LK = np.argsort(-(label_LE @ self.known_KE.T), 1, kind="stable")[:, :n_near]
+            label_LE = _unit(label_LE + LEANING * self.known_KE[near_LK].mean(1))
+        return self._widened(label_LE)
 
     def known_share(self, texts: Sequence[str]) -> np.ndarray:
         """How much of each text is known, (M,): what is not known must not be trusted to fit."""
