@@ -388,7 +388,7 @@ def test_crops_are_seen_in_training_alone_and_mirrored_where_no_side_is_spoken_o
     model = CLIP(**SMALL, n_crops=2, precision="float32")
     lesson = Lesson.of(pairs, reads_words=False, seed=0)
     learner, locked = model._learner(pairs.pictures, lesson)
-    assert learner.crop_KNR.shape == (2, 60, learner.feature_NR.shape[1])
+    assert learner.view_KNR.shape == (3, 60, learner.feature_NR.shape[1])
     # uncropped, only the mirror changes a picture
     has_sides_N = np.arange(60) < 30
     seen_ND = locked.features_of_crops(pairs.pictures, has_sides_N, torch.device("cpu"), 1)
@@ -397,7 +397,7 @@ def test_crops_are_seen_in_training_alone_and_mirrored_where_no_side_is_spoken_o
     assert is_same_N[:30].all() and 5 < is_same_N[30:].sum() < 25
     picture_B = torch.arange(60)
     assert torch.equal(learner.eval().seen(picture_B), learner.feature_NR)
-    learner.crop_KNR += 100
+    learner.view_KNR[1:] += 100
     learner.generator.manual_seed(0)
     is_crop_B = (learner.train().seen(picture_B) > 50).all(1)
     assert 30 < is_crop_B.sum() < 50
@@ -408,7 +408,7 @@ def test_of_very_many_pictures_no_crops_are_looked_at(monkeypatch):
     pixel_NSSC, captions, *_ = scenes(60, 0)
     pairs = open_pairs(pixel_NSSC, captions)
     learner, *_ = CLIP(**SMALL)._learner(pairs.pictures, Lesson.of(pairs, reads_words=False, seed=0))
-    assert len(learner.crop_KNR) == 0 and learner.train().seen(torch.arange(3)).shape[0] == 3
+    assert len(learner.view_KNR) == 1 and learner.train().seen(torch.arange(3)).shape[0] == 3
 
 
 @pytest.mark.parametrize("reads_words", [False, True])

@@ -155,7 +155,7 @@ class CLIP(Estimator):
             self.share_, self.trained_ = keep_best(learner, start, lesson)
             learner.cpu().bodies.requires_grad_(False)
             with torch.no_grad():
-                learner.feature_NR = learner.head.reduced(torch.from_numpy(learner.bodies.of_pixels(pixel_NSSC)))
+                learner.view_KNR = learner.head.reduced(torch.from_numpy(learner.bodies.of_pixels(pixel_NSSC)))[None]
             learner.n_updates += taught.n_updates
             learner.seconds += taught.seconds
             self._finish(learner, locked, pairs, lesson)
@@ -215,8 +215,8 @@ class CLIP(Estimator):
         feature_ND = locked.features(pictures, device)
         learner = untaught(locked, feature_ND, lesson, self.embed_dim, self.dim, self.seed)
         learner.learning_rate, learner.is_half = self.learning_rate, is_half
-        learner.feature_NR = learner.feature_NR.to(device)
-        learner.crop_KNR = reduced_crops(locked, pictures, lesson, learner.head.to(device), self.n_crops, self.seed)
+        crop_KNR = reduced_crops(locked, pictures, lesson, learner.head.to(device), self.n_crops, self.seed)
+        learner.view_KNR = torch.cat([learner.view_KNR.to(device), crop_KNR])
         locked.bodies.cpu()
         return learner.to(device), locked
 
@@ -227,7 +227,7 @@ class CLIP(Estimator):
         known = np.random.default_rng(self.seed).permutation(np.unique(lesson.arrays(False)[1]))[:MOST_KNOWN]
         learnt = np.unique(lesson.arrays(False)[0])
         with torch.no_grad():
-            picture_NE = functional.normalize(learner.head(learner.feature_NR[learnt]), dim=1).numpy()
+            picture_NE = functional.normalize(learner.head(learner.feature_NR[learnt].cpu()), dim=1).numpy()
         self.towers_ = self.towers_.leaning_on([lesson.texts[i] for i in known], picture_NE)
         self.relevance_, self.temperature_ = judge(self.towers_, pairs, lesson, self.seed)
         self.measures_ = {}

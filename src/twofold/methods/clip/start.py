@@ -49,8 +49,8 @@ def caption_directions(lesson: Lesson, seed: int) -> np.ndarray:
     n_directions = max(1, min(MOST_DIRECTIONS, weight_MV.shape[1] - 1, weight_MV.shape[0] - 1))
     if n_directions < 2:
         return np.eye(weight_MV.shape[1], dtype=np.float32)
-    # two rounds: what the least of a thousand directions exactly is does not matter
-    found = TruncatedSVD(n_directions, n_iter=2, random_state=seed % 2**32).fit(weight_MV)
+    # one round: what the least of a thousand directions exactly is does not matter
+    found = TruncatedSVD(n_directions, n_iter=1, random_state=seed % 2**32).fit(weight_MV)
     return found.components_.T.astype(np.float32)
 
 

@@ -167,7 +167,8 @@ class PairedTowers(Learner):
 
     Parameters
     ----------
-    feature_NR : what the picture tower sees of every picture; batches name them by number. `crop_KNR`: of crops.
+    feature_NR : what the picture tower sees of every picture; batches name them by number. `view_KNR` holds this first,
+        and then what it sees of their crops.
     """
 
     def __init__(self, head: PictureHead, text: TextHead | TextTower | BorrowedText, feature_NR: Tensor):
@@ -176,8 +177,12 @@ class PairedTowers(Learner):
         self.scale = nn.Parameter(torch.tensor(SCALE_INIT))
         self.shift = nn.Parameter(torch.tensor(SHIFT_INIT))
         # no buffer: it is data, and not to be saved
-        self.feature_NR = feature_NR
-        self.crop_KNR = feature_NR.new_zeros(0, *feature_NR.shape)
+        self.view_KNR = feature_NR[None]
+
+    @property
+    def feature_NR(self) -> Tensor:
+        """Of the whole pictures."""
+        return self.view_KNR[0]
 
     def loss(self, picture_B: Tensor, text_B: Tensor, piece_BL: Tensor, word_BT: Tensor) -> dict[str, Tensor]:
         """The pairwise loss; `text` numbers the captions, the same words by the same number."""
@@ -194,18 +199,16 @@ class PairedTowers(Learner):
 
     def seen(self, picture_B: Tensor) -> Tensor:
         """What the picture tower sees of these, (B, R); in training, of the whole or of one of the crops."""
-        feature_BR = self.feature_NR[picture_B]
-        if not self.training or not len(self.crop_KNR):
-            return feature_BR
-        which_B = (self.uniform(len(picture_B)) * (1 + len(self.crop_KNR))).long()
-        crop_BR = self.crop_KNR[which_B.sub(1).clamp_min(0), picture_B]
-        return torch.where(which_B[:, None] > 0, crop_BR, feature_BR)
+        if not self.training or len(self.view_KNR) == 1:
+            return self.feature_NR[picture_B]
+        which_B = (self.uniform(len(picture_B)) * len(self.view_KNR)).long()
+        return self.view_KNR[which_B, picture_B]
 
     def _pairs(self, picture_B: Tensor, text_B: Tensor) -> Tensor:
         """(B, A): the same picture, or the same caption."""
         both_B2 = torch.stack([picture_B, text_B], 1).float()
         both_A2 = self.whole_batch(both_B2)
-        return (both_B2[:, None] == both_A2).any(2)
+        return (both_B2[:, :1] == both_A2[:, 0]) | (both_B2[:, 1:] == both_A2[:, 1])
 
     @torch.inference_mode()
     def evaluate(self, picture_M: Tensor, text_M: Tensor, piece_ML: Tensor, word_MT: Tensor) -> dict[str, float]:
