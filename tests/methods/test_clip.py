@@ -1,5 +1,7 @@
 """CLIP: words and pictures brought together on small scenes and signs, and what must hold whatever they are."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,9 @@ from twofold import CLIP, TransferClassifier
 from twofold.core.estimator import Estimator
 from twofold.core.gallery import Gallery
 from twofold.data.pairs import open_pairs
-from twofold.data.pictures import write_picture
+from twofold.data.pictures import open_pictures, write_picture
 from twofold.errors import DataError, SettingError, TwofoldError
+from twofold.methods.clip.fitted import FittedTowers
 from twofold.methods.clip.lesson import Lesson
 from twofold.methods.clip.start import align
 from twofold.methods.clip.towers import pairwise_loss, right_pairs
@@ -428,3 +431,23 @@ def test_captions_lie_where_their_pieces_say_and_the_settled_tower_takes_any_tex
     assert (known_ME.norm(dim=1) - 1).abs().max() < 1e-5 and known_ME.std(0).mean() > 1e-3
     # data, and no weights
     assert not any("place" in name for name in learner.state_dict())
+
+
+def test_how_near_a_picture_lies_to_known_captions_is_taken_off_its_scores(of_signs, tmp_path):
+    towers, words = of_signs.towers_, ["a", "black queen", "circled digit seven"]
+    pixel_NSSC = of_signs._pixels(open_pictures("sample:glyphs").take(range(40)))
+    bare = dataclasses.replace(towers, known_KE=towers.known_KE[:0])
+    picture_NE, text_QE = bare.embed_pixels(pixel_NSSC), bare.embed_texts(words)
+    n_near = len(towers.known_KE) // 50
+    assert towers.n_near == n_near > 1 and towers.width == bare.width + 1 == picture_NE.shape[1] + 1
+    near_N = [np.mean(sorted(known_K)[-n_near:]) for known_K in picture_NE @ towers.known_KE.T]
+    score_QN = towers.embed_texts(words) @ towers.embed_pixels(pixel_NSSC).T
+    slow_QN = (text_QE @ picture_NE.T - 0.4 * (np.array(near_N) - towers.usual)) / np.sqrt(1 + 0.5**2)
+    # less than a hundredth is lost by bringing vectors to length 1
+    assert score_QN == pytest.approx(slow_QN, abs=0.01) and abs(np.mean(near_N) - towers.usual) < 0.1
+    for vector in (*towers.embed_pixels(pixel_NSSC), *towers.embed_texts(words), *towers.embed_labels(words, ["{}"])):
+        assert len(vector) == towers.width and np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+    # a model that was saved before this answers as it did
+    tensors = {name: value for name, value in towers.to_tensors().items() if name != "usual"}
+    old = FittedTowers.from_tensors(tensors, None)
+    assert old.identity == bare.identity and np.array_equal(old.embed_texts(words), text_QE)

@@ -200,10 +200,12 @@ class FittedTowers:
             text = BorrowedText.with_weights(of_text, borrowed["arguments"]["model"])
         else:
             text = TextTower.with_weights(of_text)
-        known_KE = tensors["known"].numpy() if "known" in tensors else np.zeros((0, len(tower.head.bias)), np.float32)
-        if known_KE.shape[1] != len(tower.head.bias):
-            raise ValueError(f"known captions have {known_KE.shape[1]} numbers, the towers {len(tower.head.bias)}")
-        usual = float(tensors["usual"][0]) if len(known_KE) else 0.0
+        known_KE, usual, E = np.zeros((0, len(tower.head.bias)), np.float32), 0.0, len(tower.head.bias)
+        # models from before nearness was taken off answer as they did
+        if "usual" in tensors:
+            known_KE, usual = tensors["known"].numpy(), float(tensors["usual"][0])
+        if known_KE.shape[1] != E:
+            raise ValueError(f"known captions have {known_KE.shape[1]} numbers, the towers {E}")
         return cls(tower, text.requires_grad_(False), pieces, *tensors["shape"].tolist(), known_KE, usual)
 
     @cached_property
