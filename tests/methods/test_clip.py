@@ -442,9 +442,9 @@ def test_how_near_a_picture_lies_to_known_captions_is_taken_off_its_scores(of_si
     assert towers.n_near == n_near > 1 and towers.width == bare.width + 1 == picture_NE.shape[1] + 1
     near_N = [np.mean(sorted(known_K)[-n_near:]) for known_K in picture_NE @ towers.known_KE.T]
     score_QN = towers.embed_texts(words) @ towers.embed_pixels(pixel_NSSC).T
-    slow_QN = (text_QE @ picture_NE.T - 0.4 * (np.array(near_N) - towers.usual)) / np.sqrt(1 + 0.5**2)
-    # less than a hundredth is lost by bringing vectors to length 1
-    assert score_QN == pytest.approx(slow_QN, abs=0.01) and abs(np.mean(near_N) - towers.usual) < 0.1
+    off_N = np.array(near_N) - towers.usual
+    slow_QN = (text_QE @ picture_NE.T - 0.4 * off_N) / np.sqrt(1 + 0.5**2) / np.sqrt(1 + (0.4 / 0.5 * off_N) ** 2)
+    assert score_QN == pytest.approx(slow_QN, abs=1e-5) and abs(off_N.mean()) < 0.1
     for vector in (*towers.embed_pixels(pixel_NSSC), *towers.embed_texts(words), *towers.embed_labels(words, ["{}"])):
         assert len(vector) == towers.width and np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
     # a model that was saved before this answers as it did
