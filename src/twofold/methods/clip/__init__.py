@@ -225,9 +225,10 @@ class CLIP(Estimator):
         text = learner.text.settled(torch.from_numpy(lesson.pieces.weight_V))
         self._adopt(locked, learner.head, text, lesson.pieces)
         known = np.random.default_rng(self.seed).permutation(np.unique(lesson.arrays(False)[1]))[:MOST_KNOWN]
-        learnt = np.unique(lesson.arrays(False)[0])
+        learnt, held_out = (np.unique(lesson.arrays(is_held)[0]) for is_held in (False, True))
+        new = held_out if len(held_out) else learnt
         with torch.no_grad():
-            picture_NE = functional.normalize(learner.head(learner.feature_NR[learnt].cpu()), dim=1).numpy()
+            picture_NE = functional.normalize(learner.head(learner.feature_NR[new].cpu()), dim=1).numpy()
         self.towers_ = self.towers_.leaning_on([lesson.texts[i] for i in known], picture_NE)
         self.relevance_, self.temperature_ = judge(self.towers_, pairs, lesson, self.seed)
         self.measures_ = {}

@@ -71,7 +71,7 @@ class FittedTowers:
     """How near a picture lies to the known captions next to it, on average."""
 
     def leaning_on(self, texts: Sequence[str], picture_NE: np.ndarray) -> "FittedTowers":
-        """The same, with these captions known, and how near these pictures lie to them."""
+        """The same, with these captions known, and how near these pictures, better new ones, lie to them."""
         known_KE = replace(self, known_KE=self.known_KE[:0]).embed_texts(texts)
         leaning = replace(self, known_KE=known_KE)
         return replace(leaning, usual=float(leaning.nearness(picture_NE).mean()) if leaning.n_near else 0.0)
