@@ -215,8 +215,8 @@ class CLIP(Estimator):
         feature_ND = locked.features(pictures, device)
         learner = untaught(locked, feature_ND, lesson, self.embed_dim, self.dim, self.seed)
         learner.learning_rate, learner.is_half = self.learning_rate, is_half
-        crop_KNR = reduced_crops(locked, pictures, lesson, learner.head.to(device), self.n_crops, self.seed)
-        learner.view_KNR = torch.cat([learner.view_KNR.to(device), crop_KNR])
+        crops = reduced_crops(locked, pictures, lesson, learner.head.to(device), self.n_crops, self.seed)
+        learner.view_KNR = torch.cat([learner.view_KNR.to(device), *crops])
         locked.bodies.cpu()
         return learner.to(device), locked
 

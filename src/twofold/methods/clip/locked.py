@@ -128,14 +128,13 @@ def untaught(
 @torch.no_grad()
 def reduced_crops(
     locked: Locked, pictures: Pictures, lesson: Lesson, head: PictureHead, n_crops: int, seed: int
-) -> torch.Tensor:
-    """What is seen of each picture's crops, along the head's axes, (K, N, R); fewer of many pictures."""
+) -> list[torch.Tensor]:
+    """What is seen of each picture's crops, along the head's axes, (1, N, R) each; fewer of many pictures."""
     device, N = head.weight.device, len(pictures)
     has_sides_N = lesson.has_sides(N)
     n_crops = min(n_crops, max(0, MOST_LOOKS // N - 1))
     crops = (locked.features_of_crops(pictures, has_sides_N, device, seed + 1 + k) for k in range(n_crops))
-    parts = [head.reduced(torch.from_numpy(feature_ND).to(device)) for feature_ND in crops]
-    return torch.stack(parts) if parts else torch.zeros(0, N, head.axis_DR.shape[1], device=device)
+    return [head.reduced(torch.from_numpy(feature_ND).to(device))[None] for feature_ND in crops]
 
 
 def borrowed_towers(locked: Locked, dim: int) -> tuple[PictureHead, nn.Module]:

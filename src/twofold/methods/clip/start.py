@@ -26,7 +26,7 @@ FLOORS = ((0.3, 1.0, 3.0, 10.0), (0.3, 1.0))  # of the pictures' variances, of t
 def align(learner: PairedTowers, lesson: Lesson, seed: int) -> float | None:
     """Set the linear parts of both towers; how the held-out pairs judge them (None where there are none)."""
     assert isinstance(learner.text, TextHead)
-    picture_M, number_M1, _ = lesson.arrays(False)[0], *lesson.arrays(False)[2:]
+    picture_M, _, number_M1, _ = lesson.arrays(False)
     rows = np.sort(np.random.default_rng(seed).permutation(len(picture_M))[:MOST_CAPTIONS])
     feature_NR, place_UZ = learner.feature_NR.cpu().numpy(), learner.text.place_UZ.cpu().numpy()
     found = Correlations(feature_NR[picture_M[rows]], place_UZ[number_M1[rows, 0]])
