@@ -2,7 +2,7 @@
 
 Command: python benchmarks/search_folder.py     Machine: 2 cores, one thread     Minutes: 3
 Number to expect: 2.9 to 3.3 times as many pictures a CPU second (2.4 to 2.5 times where both compute in float32);
-a query 7 to 9 ms, in two runs on a busy machine (November 2026)
+a query 7 to 9 ms, in three runs (November 2026)
 
 Indexing: photographs of 12 megapixels, made in the run from the Kodak pictures (enlarged, noise added, JPEG of some
 4 MB). Theirs is what a script around open_clip does: PIL decodes the whole file, open_clip.image_transform brings it to

@@ -433,7 +433,7 @@ def test_captions_lie_where_their_pieces_say_and_the_settled_tower_takes_any_tex
     assert not any("place" in name for name in learner.state_dict())
 
 
-def test_how_near_a_picture_lies_to_known_captions_is_taken_off_its_scores(of_signs, tmp_path):
+def test_how_near_a_picture_lies_to_known_captions_is_taken_off_its_scores(of_signs):
     towers, words = of_signs.towers_, ["a", "black queen", "circled digit seven"]
     pixel_NSSC = of_signs._pixels(open_pictures("sample:glyphs").take(range(40)))
     bare = dataclasses.replace(towers, known_KE=towers.known_KE[:0])
@@ -451,3 +451,12 @@ def test_how_near_a_picture_lies_to_known_captions_is_taken_off_its_scores(of_si
     tensors = {name: value for name, value in towers.to_tensors().items() if name != "usual"}
     old = FittedTowers.from_tensors(tensors, None)
     assert old.identity == bare.identity and np.array_equal(old.embed_texts(words), text_QE)
+
+
+def test_a_label_of_no_known_word_is_judged_by_its_cosine_as_others_are(of_signs):
+    labels, pictures = ["latin letter", "arrow", "qxzqv"], open_pictures("sample:glyphs").take(range(100))
+    assert of_signs.known_share(labels)[2] < 0.5
+    # a score brought nearer to nothing would beat all that lie below it
+    score_NL = of_signs.transform(pictures) @ of_signs.towers_.embed_labels(labels, ["{}"]).T
+    assert np.array_equal(of_signs.classify(pictures, labels).argmax(1), score_NL.argmax(1))
+    assert not np.array_equal((score_NL * of_signs.known_share(labels)).argmax(1), score_NL.argmax(1))

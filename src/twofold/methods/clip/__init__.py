@@ -336,9 +336,7 @@ class CLIP(Estimator):
         if not templates or any("{}" not in template for template in templates):
             raise SettingError(f"templates are {list(templates)}; each needs {{}} where the label goes.")
         label_KW = self.towers_.embed_labels(labels, templates)
-        # as in a search, a label counts so far only as its words are known
-        score_NK = self.transform(X) @ label_KW.T * self.known_share(labels)
-        return softmax(self.temperature_ * score_NK.astype(np.float64))
+        return softmax(self.temperature_ * (self.transform(X) @ label_KW.T).astype(np.float64))
 
     def describe(
         self, X: Any, n: int = 1, *, temperature: float | None = None, seed: int = 0
