@@ -15,6 +15,7 @@ from twofold.methods.gan.game import EVEN, Game, Rivals, slopes
 from twofold.methods.gan.pictures import PictureForm
 from twofold.nn.backbones import open_backbone
 from twofold.nn.dcgan import BatchNorm, PictureDiscriminator, PictureGenerator, settle
+from twofold.nn.sketch import Sketch
 
 RNG = np.random.default_rng(0)
 DIGITS = open_pictures("tests/digits.parquet")
@@ -90,22 +91,45 @@ def test_the_penalty_grows_while_the_detective_is_too_good_and_shrinks_while_it_
     assert float(game.gamma) < 1
 
 
-def test_made_pictures_are_drawn_to_the_coarse_look_of_those_that_their_noise_was_chosen_for():
-    sizes = {"n_classes": 1, "dim": 4, "is_normed": True}
-    rivals = Rivals(PictureGenerator(32, 1, n_noise=4, **sizes), PictureDiscriminator(32, 1, **sizes))
-    game = Game(rivals, PictureForm(32, 1), loss="nonsaturating", gamma=1.0, is_half=False)
-    noise_BZ, made, coarse_AQ = torch.randn(6, 4), torch.randn(6, 1, 32, 32), torch.randn(3, 256)
-    loss = game.reached(noise_BZ, made, coarse_AQ, torch.zeros(6, dtype=torch.int64))
-    slow = [
-        float(made[2 * i, 0, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2].mean() - coarse_AQ[i, 16 * r + c]) ** 2
-        for i in range(3)
-        for r in range(16)
-        for c in range(16)
-    ]
-    assert float(loss) == pytest.approx(PictureForm.reach * sum(slow) / len(slow), rel=1e-5)
-    # only fresh noise is remembered: what was chosen once must not be chosen for ever
-    torch.testing.assert_close(game.reach.noise_PZ[:3], noise_BZ[1::2])
-    assert int(game.reach.n_made) == 3
+def test_every_second_picture_is_told_the_coarse_look_of_the_real_one_beside_it():
+    pixel_NSSC, class_N = RNG.integers(0, 255, (40, 32, 32, 1), np.uint8), np.zeros(40, np.int64)
+    sizes, form = {"n_classes": 1, "dim": 4, "is_normed": True}, PictureForm(32, 1, n_known=40)
+    sketch = Sketch(32, 1, n_known=40)
+    rivals = Rivals(PictureGenerator(32, 1, n_noise=4, sketch=sketch, **sizes), PictureDiscriminator(32, 1, **sizes))
+    form.begin(rivals.generator, pixel_NSSC, class_N)
+    game = Game(rivals, form, loss="nonsaturating", gamma=1.0, is_half=False)
+    real, noise_BZ = form.real(torch.from_numpy(pixel_NSSC[:6])), torch.randn(6, rivals.generator.n_noise)
+    code_BP = game.told(sketch, real, noise_BZ, torch.zeros(6, dtype=torch.int64))
+    drawn_BP = sketch.draw(noise_BZ[:, : sketch.n_noise], torch.zeros(6, dtype=torch.int64))
+    torch.testing.assert_close(code_BP[1::2], drawn_BP[1::2])
+    torch.testing.assert_close(code_BP[::2], sketch.code(sketch.look(real[::2])))
+    # what no code is given for is told what is drawn
+    torch.testing.assert_close(
+        rivals.generator(noise_BZ, torch.zeros(6, dtype=torch.int64)),
+        rivals.generator(noise_BZ, torch.zeros(6, dtype=torch.int64), drawn_BP),
+    )
+
+
+def test_a_forger_told_coarse_looks_comes_near_them():
+    pixel_NSSC = discs(300, np.random.default_rng(0))
+    gan = GAN(loss="nonsaturating", n_steps=150, dim=16, ema=0.9, n_threads=1).fit(pixel_NSSC)
+    generator, real = gan.network_.generator, gan.form_.real(torch.from_numpy(pixel_NSSC))
+    sketch = generator.sketch
+    told_NQ, none = sketch.look(real), torch.zeros(len(real), dtype=torch.int64)
+    noise_NZ = torch.randn(len(real), generator.n_noise, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        made_NQ = sketch.look(generator(noise_NZ, none, sketch.code(told_NQ)))
+    error, of_others = ((made_NQ - other_NQ).square().mean() for other_NQ in (told_NQ, told_NQ.roll(1, 0)))
+    # measured .11; a forger that does not listen has 1
+    assert error < 0.3 * of_others
+
+
+def test_a_walk_between_two_forged_pictures_has_no_jump():
+    gan = GAN(size=32, n_steps=5, dim=4, n_threads=1).fit(open_pictures("sample:glyphs", split="all").take(range(100)))
+    walk_nSSC = gan.interpolate(1, 2, n=101).astype(int)
+    steps = np.abs(np.diff(walk_nSSC, axis=0)).mean((1, 2, 3))
+    assert steps.max() < 0.1 * np.abs(walk_nSSC[-1] - walk_nSSC[0]).mean() + 1
+    assert np.array_equal(walk_nSSC[[0, -1]], np.concatenate([gan.sample(1, seed=1), gan.sample(1, seed=2)]))
 
 
 def test_scores_are_held_near_what_the_other_side_scored_lately():

@@ -3,7 +3,7 @@
 Radford, Metz, Chintala 2015 (DCGAN), https://arxiv.org/abs/1511.06434: strided convolutions that halve the side, and
 transposed ones that double it. The class goes in with the noise; the detective weighs its features by the class
 (Miyato and Koyama 2018, https://arxiv.org/abs/1802.05637).
-Dimension key: B pictures, C channels, S side, Z noise numbers, D width.
+Dimension key: B pictures, C channels, S side, Z noise numbers, D width, P numbers of a sketch's code.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from twofold.nn.sketch import Sketch
 
 __all__ = ["CLASS_DIM", "BatchNorm", "PictureDiscriminator", "PictureGenerator", "settle"]
 
@@ -71,6 +73,7 @@ class PictureGenerator(nn.Module):
     size, channels : of the pictures; the size is 4 times a power of 2.
     dim : width before the last doubling; it doubles towards the noise, up to 4 x.
     is_normed : whether features are normalised by their batch and pictures bent into -1..1, as the classic game does.
+    sketch : draws the codes of what pictures are to look like coarsely (None: all is up to the noise).
 
     Examples
     --------
@@ -79,12 +82,18 @@ class PictureGenerator(nn.Module):
     torch.Size([2, 1, 16, 16])
     """
 
-    def __init__(self, size: int, channels: int, *, n_classes: int, n_noise: int, dim: int, is_normed: bool):
+    def __init__(
+        self, size: int, channels: int, *, n_classes: int, n_noise: int, dim: int, is_normed: bool,
+        sketch: Sketch | None = None,
+    ):  # fmt: skip
         super().__init__()
-        self.n_noise = n_noise
+        self.sketch, n_drawn, n_codes = sketch, 0, 0
+        if sketch is not None:
+            n_drawn, n_codes = sketch.n_noise, sketch.n_codes
+        self.n_noise = n_drawn + n_noise
         widths = _widths(size, dim)[::-1]
         self.classes = nn.Embedding(n_classes, CLASS_DIM) if n_classes > 1 else None
-        self.first = nn.Linear(n_noise + CLASS_DIM * (n_classes > 1), widths[0] * LEAST_SIDE**2)
+        self.first = nn.Linear(n_codes + n_noise + CLASS_DIM * (n_classes > 1), widths[0] * LEAST_SIDE**2)
         self.norms = nn.ModuleList(BatchNorm(D) if is_normed else nn.Identity() for D in widths)
         self.layers = nn.ModuleList(
             nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)
@@ -93,9 +102,14 @@ class PictureGenerator(nn.Module):
         self.is_bent = is_normed
         self.apply(keep_variance)
 
-    def forward(self, noise_BZ: Tensor, class_B: Tensor) -> Tensor:
-        """Pictures (B, C, S, S)."""
-        told = [noise_BZ] if self.classes is None else [noise_BZ, self.classes(class_B)]
+    def forward(self, noise_BZ: Tensor, class_B: Tensor, code_BP: Tensor | None = None) -> Tensor:
+        """Pictures (B, C, S, S), coarsely as the code says; if none is given, as the noise's first numbers say."""
+        told = [noise_BZ]
+        if self.sketch is not None:
+            drawn_BZ, more_BZ = noise_BZ.tensor_split([self.sketch.n_noise], 1)
+            told = [self.sketch.draw(drawn_BZ, class_B) if code_BP is None else code_BP, more_BZ]
+        if self.classes is not None:
+            told.append(self.classes(class_B))
         x = self.first(torch.cat(told, 1)).unflatten(1, (-1, LEAST_SIDE, LEAST_SIDE))
         x = x.contiguous(memory_format=torch.channels_last)
         for norm, layer in zip(self.norms, self.layers, strict=True):

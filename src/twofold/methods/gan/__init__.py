@@ -266,8 +266,12 @@ class GAN(Estimator):
         is_same = float(angle) < 1e-3
         noise_nZ = ends[0].expand(n, -1) if is_same else sum(w * e for w, e in zip(weights, ends, strict=True)) \
             / torch.sin(angle)  # fmt: skip
-        class_n = self._wanted(1, label, seed).expand(n)
-        return self.form_.items(self.network_.generator(noise_nZ, class_n))
+        class_n, generator = self._wanted(1, label, seed).expand(n), self.network_.generator
+        told = []
+        if (sketch := getattr(generator, "sketch", None)) is not None:
+            first_1P, last_1P = (sketch.draw(end[:, : sketch.n_noise], class_n[:1]) for end in ends)
+            told.append(torch.lerp(first_1P, last_1P, share_n1))
+        return self.form_.items(generator(noise_nZ, class_n, *told))
 
     @torch.inference_mode()
     def discriminate(self, X: Any, y: Any = None) -> np.ndarray:

@@ -24,10 +24,6 @@ class Form(Protocol):
     """Which game suits such items."""
     n_chances: int
     """Numbers in 0..1 that `changed` takes for each item; 0 where there is no augmentation."""
-    reach: float
-    """How much it counts that every real item's coarse look can be made; 0 where it need not."""
-    n_coarse: int
-    """Numbers of a coarse look."""
 
     @classmethod
     def learn(cls, gan: Any, X: Any) -> tuple[Self, tuple[np.ndarray, ...], np.ndarray | None]:
@@ -61,10 +57,6 @@ class Form(Protocol):
 
     def changed(self, x: Tensor, chance_BR: Tensor, strength: Tensor) -> Tensor:
         """Items changed a little, differentiably; by nothing where the strength is 0."""
-        ...
-
-    def coarse(self, x: Tensor) -> Tensor:
-        """The coarse look of each item (B, Q), differentiably, where `reach` counts."""
         ...
 
     def items(self, x: Tensor) -> Any:

@@ -19,7 +19,7 @@ from twofold.core.loop import Progress
 from twofold.methods.gan.alarms import Sight, alarm
 from twofold.methods.gan.forms import Form
 from twofold.nn.dcgan import BatchNorm, settle
-from twofold.nn.reach import Reach
+from twofold.nn.sketch import Sketch
 
 __all__ = ["WATCHED", "Game", "Rivals", "slopes"]
 
@@ -29,6 +29,7 @@ SLOWLY = 0.02  # how fast the balance follows what the detective says now
 FAIR = 0.47  # nats the detective should lose a pair; at .69 it guesses. Below, the penalty grows (docs/LOG.md)
 STEER = 0.02
 GAMMAS = (1 / 16, 64.0)  # least and most, times what the penalty began with
+REACH = 10.0  # weight of the coarse look
 LEASH, LATELY = 0.1, 0.01  # weight; share of the newest batch in what scores were lately
 SETTLED = 500  # steps, or half of all, before which nothing is called wrong
 GAP, GAP_STEP = 0.5, 0.1  # how much better the detective may know what it was taught than what it was not
@@ -72,8 +73,6 @@ class Game(Learner):
         state = {"gamma": gamma, "strength": loss == "nonsaturating", "balance": EVEN, "n_turns": 0}
         for name, value in state.items():
             self.register_buffer(name, torch.tensor(float(value)))
-        n_coarse = form.n_coarse if form.reach and loss == "nonsaturating" else 0
-        self.reach = Reach(network.generator.n_noise, n_coarse) if n_coarse else None
         self.watched: tuple[Tensor, ...] = ()
         self.sight: Sight | None = None
         self.latest: Tensor | None = None
@@ -96,17 +95,16 @@ class Game(Learner):
         *arrays, class_B = batch
         real = self.form.real(*arrays)
         noise_BZ = self.noise(len(real))
-        if self.reach is not None:
-            coarse_BQ = self.form.coarse(real)[::2]
-            noise_BZ[::2] = self.reach.nearest(coarse_BQ, class_B[::2], noise_BZ[::2])
+        sketch = getattr(self.network.generator, "sketch", None)
+        told = [] if sketch is None else [self.told(sketch, real, noise_BZ, class_B)]
         with self.precision(real):
-            made = self.network.generator(noise_BZ, class_B)
+            made = self.network.generator(noise_BZ, class_B, *told)
         seen, forged = self.changed(real), self.changed(made)
         losses = {"discriminator": self.detect(seen, forged.detach(), class_B)}
         with _frozen(self.network.discriminator), self.precision(real):
             losses["generator"] = self.forge(seen, forged, class_B)
-            if self.reach is not None:
-                losses["reach"] = self.reached(noise_BZ, made, coarse_BQ, class_B)
+            if sketch is not None:
+                losses["reach"] = REACH * (sketch.look(made[::2]) - sketch.look(real[::2])).square().mean()
             self.move("generator", losses["generator"] + losses.get("reach", 0.0))
         self.n_turns += 1
         return losses
@@ -147,14 +145,15 @@ class Game(Learner):
             real_B = self.network.discriminator(real, class_B)
         return functional.softplus(real_B - score_B).mean()
 
-    def reached(self, noise_BZ: Tensor, made: Tensor, coarse_BQ: Tensor, class_B: Tensor) -> Tensor:
-        """How far every second made item is, coarsely, from the real one that its noise was chosen for."""
-        assert self.reach is not None
-        made_BQ = self.form.coarse(made)
-        fresh = (part[1::2].detach() for part in (noise_BZ, made_BQ, class_B[:, None]))
-        noise_AZ, made_AQ, class_A1 = map(self.whole_batch, fresh)
-        self.reach.remember(noise_AZ, made_AQ, class_A1[:, 0])
-        return self.form.reach * (made_BQ[::2] - coarse_BQ).square().mean()
+    def told(self, sketch: Sketch, real: Tensor, noise_BZ: Tensor, class_B: Tensor) -> Tensor:
+        """What made pictures are to look like coarsely: every second one like the real one beside it (B, P).
+
+        By how far it does not (`reach`) the forger learns to make every kind there is; in the game alone it settles for
+        a few. What is fine is still the detective's business.
+        """
+        code_BP = sketch.draw(noise_BZ[:, : sketch.n_noise], class_B)
+        code_BP[::2] = sketch.code(sketch.look(real[::2]))
+        return code_BP
 
     def scores(self, real: Tensor, made: Tensor, class_B: Tensor) -> tuple[Tensor, Tensor]:
         """Of both (B): in one go, but where batches are normalised."""

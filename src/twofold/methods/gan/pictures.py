@@ -1,6 +1,6 @@
 """Pictures as a GAN makes them.
 
-Dimension key: N pictures, B of them at a time, C channels, S side, Z noise numbers.
+Dimension key: N pictures, B of them at a time, C channels, S side, Q numbers of a coarse look, M of them known.
 """
 
 from collections.abc import Mapping
@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from twofold.data.pictures import open_pictures
-from twofold.errors import SettingError
+from twofold.errors import RunError, SettingError
 from twofold.nn.dcgan import CLASS_DIM, PictureDiscriminator, PictureGenerator
 from twofold.nn.pixels import from_pixels, to_pixels
+from twofold.nn.sketch import N_KNOWN, N_MEANT, Sketch
 
 __all__ = ["PictureForm"]
 
@@ -22,7 +23,7 @@ SIZES, LARGEST_CHOSEN = (8, 16, 32, 64, 128), 32
 SMALL = 16
 MOVED = 1 / 8  # of the side, that augmentation moves a picture at most
 LIGHTER = 0.2
-COARSE = 16
+N_PARTS = 16
 
 
 class PictureForm:
@@ -32,14 +33,14 @@ class PictureForm:
     ----------
     size : S: 8, 16, 32, 64 or 128.
     channels : 1 or 3.
+    n_known : pictures whose coarse looks the forger begins with; 0: it begins with nothing.
     """
 
     name: ClassVar[str] = "pictures"
     n_chances: ClassVar[int] = 3
-    reach: ClassVar[float] = 10.0
 
-    def __init__(self, size: int, channels: int):
-        self.size, self.channels = size, channels
+    def __init__(self, size: int, channels: int, n_known: int = 0):
+        self.size, self.channels, self.n_known = size, channels, n_known
 
     @classmethod
     def learn(cls, gan: Any, X: Any) -> tuple["PictureForm", tuple[np.ndarray, ...], np.ndarray | None]:
@@ -48,6 +49,8 @@ class PictureForm:
             raise SettingError(f"size is {gan.size}. Allowed: {', '.join(map(str, SIZES))}.")
         pictures = open_pictures(X)
         form = cls(gan.size or _suitable(pictures.size_N2), pictures.channels)
+        if form._game(gan) == "nonsaturating":
+            form.n_known = min(len(pictures), N_KNOWN)
         return form, form.arrays(pictures), pictures.labels
 
     def arrays(self, X: Any) -> tuple[np.ndarray, ...]:
@@ -72,20 +75,34 @@ class PictureForm:
     def networks(self, gan: Any, n_classes: int) -> tuple[nn.Module, nn.Module]:
         """Generator and discriminator."""
         sizes: dict[str, Any] = {"n_classes": n_classes, "dim": gan.dim or 32}
-        is_normed = (self.loss if gan.loss == "auto" else gan.loss) != "relativistic"
+        sizes["is_normed"] = self._game(gan) != "relativistic"
+        sketch = Sketch(self.size, self.channels, n_known=self.n_known, n_classes=n_classes) if self.n_known else None
         return (
-            PictureGenerator(self.size, self.channels, n_noise=gan.noise_dim, is_normed=is_normed, **sizes),
-            PictureDiscriminator(self.size, self.channels, is_normed=is_normed, **sizes),
+            PictureGenerator(self.size, self.channels, n_noise=gan.noise_dim, sketch=sketch, **sizes),
+            PictureDiscriminator(self.size, self.channels, **sizes),
         )
 
-    def begin(self, generator: nn.Module, *arrays: np.ndarray) -> None:
-        """The game begins with nothing."""
+    def _game(self, gan: Any) -> str:
+        return self.loss if gan.loss == "auto" else gan.loss
+
+    def begin(self, generator: nn.Module, pixel_NSSC: np.ndarray, class_N: np.ndarray) -> None:
+        """Let the generator know the coarse looks of some pictures, a few of each class at least."""
+        if (sketch := generator.sketch) is not None:
+            chosen = _some_of_each(class_N, self.n_known)
+            pixels = (torch.from_numpy(np.array(pixel_NSSC[part])) for part in np.array_split(chosen, N_PARTS))
+            look_MQ = torch.cat([sketch.look(self.real(part)) for part in pixels])
+            sketch.learn(look_MQ, torch.from_numpy(np.array(class_N[chosen])))
 
     def sizes_of(self, weights: Mapping[str, Tensor]) -> dict[str, int]:
         """Settings that the networks are rebuilt from: a spoilt config.json must not ask for more than there is."""
-        first = weights["generator.first.weight"]
+        first, known = weights["generator.first.weight"], weights.get("generator.sketch.known_MP", torch.zeros(0, 0))
+        if len(known) != self.n_known:
+            raise RunError(
+                f"config.json tells of {self.n_known} known pictures, the weights of {len(known)}. Train again."
+            )
         n_class = CLASS_DIM * ("generator.classes.weight" in weights)
-        return {"dim": len(weights["discriminator.layers.0.weight"]), "noise_dim": first.shape[1] - n_class}
+        noise_dim = first.shape[1] - n_class - known.shape[1]
+        return {"dim": len(weights["discriminator.layers.0.weight"]), "noise_dim": noise_dim}
 
     def real(self, pixel_BSSC: Tensor) -> Tensor:
         """Pictures in -1..1, (B, C, S, S)."""
@@ -102,27 +119,27 @@ class PictureForm:
         )
         return moved * (1 + LIGHTER * strength * (2 * chance_B3[:, 2, None, None, None] - 1))
 
-    @property
-    def n_coarse(self) -> int:
-        """Q: pixels of the coarse look."""
-        return self.channels * COARSE**2
-
-    def coarse(self, picture_BCSS: Tensor) -> Tensor:
-        """The picture at 16 x 16, (B, Q): what it shows, but not how sharp it is."""
-        return functional.adaptive_avg_pool2d(picture_BCSS.float(), COARSE).flatten(1)
-
     def items(self, picture_NCSS: Tensor) -> np.ndarray:
         """uint8 pictures (N, S, S, C)."""
         return to_pixels(picture_NCSS).numpy()
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` takes."""
-        return {"size": self.size, "channels": self.channels}
+        return {"size": self.size, "channels": self.channels, "n_known": self.n_known}
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> "PictureForm":
         """The reverse of `to_json`."""
-        return cls(int(told["size"]), int(told["channels"]))
+        return cls(int(told["size"]), int(told["channels"]), int(told.get("n_known", 0)))
+
+
+def _some_of_each(class_N: np.ndarray, n: int) -> np.ndarray:
+    """The places of n items, or of all: a few of each class, then whichever chance has."""
+    order = np.argsort(class_N, kind="stable")
+    turn_N = np.empty(len(order), int)
+    turn_N[order] = np.arange(len(order)) - np.searchsorted(class_N[order], class_N[order])
+    chance_N = np.random.default_rng(0).random(len(order))
+    return np.sort(np.lexsort((chance_N, turn_N >= N_MEANT))[:n])
 
 
 def _suitable(size_N2: np.ndarray) -> int:

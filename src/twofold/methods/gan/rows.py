@@ -43,7 +43,6 @@ class RowForm:
     """
 
     name: ClassVar[str] = "rows"
-    reach: ClassVar[float] = 0.0
     loss: ClassVar[str] = "relativistic"
     gamma: ClassVar[float] = 8.0
     """What the penalty begins with: rows are few, and soon learned by heart."""

@@ -50,7 +50,6 @@ class SoundForm:
     name: ClassVar[str] = "sounds"
     loss: ClassVar[str] = "relativistic"
     n_chances: ClassVar[int] = 3
-    reach: ClassVar[float] = 0.0
     gamma: ClassVar[float] = 1.6
     """What the penalty begins with."""
 

@@ -40,7 +40,6 @@ class TextForm:
     """
 
     name: ClassVar[str] = "texts"
-    reach: ClassVar[float] = 0.0
     loss: ClassVar[str] = "relativistic"
     gamma: ClassVar[float] = 1.0
     """What the penalty begins with."""
