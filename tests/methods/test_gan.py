@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from twofold import GAN, TransferClassifier
+from twofold import GAN, TransferClassifier, load
 from twofold.data.pictures import Pictures, open_pictures
 from twofold.errors import DataError, SettingError
 from twofold.methods.gan.alarms import Sight, alarm
@@ -15,6 +15,7 @@ from twofold.methods.gan.game import EVEN, Game, Rivals, slopes
 from twofold.methods.gan.pictures import PictureForm
 from twofold.nn.backbones import open_backbone
 from twofold.nn.dcgan import BatchNorm, PictureDiscriminator, PictureGenerator, settle
+from twofold.nn.pixels import to_pixels
 from twofold.nn.sketch import Sketch
 
 RNG = np.random.default_rng(0)
@@ -130,6 +131,34 @@ def test_a_walk_between_two_forged_pictures_has_no_jump():
     steps = np.abs(np.diff(walk_nSSC, axis=0)).mean((1, 2, 3))
     assert steps.max() < 0.1 * np.abs(walk_nSSC[-1] - walk_nSSC[0]).mean() + 1
     assert np.array_equal(walk_nSSC[[0, -1]], np.concatenate([gan.sample(1, seed=1), gan.sample(1, seed=2)]))
+
+
+@pytest.fixture(scope="module")
+def large() -> GAN:
+    """One of pictures of 128 pixels, that has hardly played."""
+    pictures = open_pictures("sample:photos").patches(128, 60, seed=0)
+    return GAN(size=128, n_steps=4, dim=4, batch_size=8, n_threads=1).fit(pictures)
+
+
+def test_pictures_of_128_pixels_are_forged_in_the_latent_of_an_autoencoder(large, tmp_path):
+    made = large.sample(3, seed=1)
+    assert made.shape == (3, 128, 128, 3) and made.dtype == np.uint8
+    with torch.inference_mode():
+        latent = large._made(torch.zeros(3, dtype=torch.int64), 1)
+        assert latent.shape == (3, 12, 32, 32)
+        by_hand = large.network_.generator.autoencoder.decode(latent)
+    assert np.array_equal(made, to_pixels(by_hand).numpy())
+    large.save(tmp_path)
+    again = load(tmp_path)
+    assert np.array_equal(again.sample(3, seed=1), made)
+    assert np.allclose(again.discriminate(made), large.discriminate(made), atol=1e-5)
+    assert large.describe_backbone() is None
+    assert large.evaluate(open_pictures("sample:photos").patches(128, 20, seed=1))
+
+
+def test_the_autoencoder_of_a_latent_is_no_part_of_the_game(large):
+    moved = {name for name, _ in large.network_.named_parameters()}
+    assert moved and not any("autoencoder" in name or "sketch" in name for name in moved)
 
 
 def test_scores_are_held_near_what_the_other_side_scored_lately():

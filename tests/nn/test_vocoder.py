@@ -8,8 +8,9 @@ import torch
 
 from twofold.core.vocoding import learn_vocoder
 from twofold.data.audio import open_sounds
+from twofold.nn.aside import set_aside
 from twofold.nn.spectrogram import LogMel
-from twofold.nn.vocoder import SoundLoss, Vocoder, set_aside
+from twofold.nn.vocoder import SoundLoss, Vocoder
 
 RATE, T = 8000, 5376
 SPAN = (-7.3, 3.5)

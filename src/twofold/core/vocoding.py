@@ -11,8 +11,9 @@ from twofold.core.device import choose_device
 from twofold.core.estimator import seeded
 from twofold.core.learner import Learner
 from twofold.core.loop import Plan, train
+from twofold.nn.aside import set_aside
 from twofold.nn.spectrogram import LogMel
-from twofold.nn.vocoder import SoundLoss, Vocoder, set_aside
+from twofold.nn.vocoder import SoundLoss, Vocoder
 
 __all__ = ["learn_vocoder"]
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Sketch"]
+__all__ = ["N_KNOWN", "N_MEANT", "Sketch"]
 
 N_CODES, N_KNOWN = 64, 4096
 N_MEANT = 6  # J: itself and five neighbours
@@ -43,7 +43,7 @@ class Sketch(nn.Module):
 
     def __init__(self, size: int, channels: int, *, n_known: int, n_classes: int = 1):
         super().__init__()
-        self.side = min(COARSE, size)
+        self.side, self.channels = min(COARSE, size), channels
         n_coarse = channels * self.side**2
         self.n_codes = min(N_CODES, n_coarse)
         self.register_buffer("mean_Q", torch.zeros(n_coarse))
@@ -74,8 +74,11 @@ class Sketch(nn.Module):
         self.count_K.copy_(torch.where(count_K > 0, count_K, len(class_N)))
 
     def look(self, picture_BCSS: Tensor) -> Tensor:
-        """The pictures at 16 x 16, (B, Q): what they show, but not how sharp it is."""
-        return functional.adaptive_avg_pool2d(picture_BCSS.float(), self.side).flatten(1)
+        """The pictures at 16 x 16, (B, Q): what they show, but not how sharp it is.
+
+        Of latents the first channels are the colours.
+        """
+        return functional.adaptive_avg_pool2d(picture_BCSS[:, : self.channels].float(), self.side).flatten(1)
 
     def code(self, look_BQ: Tensor) -> Tensor:
         """Of pictures that look so (B, P)."""

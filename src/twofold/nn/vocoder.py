@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from twofold.nn.spectrogram import LogMel
 
-__all__ = ["SoundLoss", "Vocoder", "set_aside"]
+__all__ = ["SoundLoss", "Vocoder"]
 
 AT_ONCE = 8  # pictures
 REACH = 7  # frames that a block sees at once
@@ -138,11 +138,3 @@ class SoundLoss(nn.Module):
 def _length(complex_BKF: Tensor) -> Tensor:
     """Its magnitude, with a slope at 0 too."""
     return (complex_BKF.real.square() + complex_BKF.imag.square() + 1e-12).sqrt()
-
-
-def set_aside(network: nn.Module) -> None:
-    """Keep a network's weights as buffers: they are saved and loaded with it, and no optimizer gets them."""
-    for part in network.modules():
-        for name, weight in list(part.named_parameters(recurse=False)):
-            delattr(part, name)
-            part.register_buffer(name, weight.detach())

@@ -346,10 +346,10 @@ class GAN(Estimator):
     # ---- saving ----------------------------------------------------------------------------------
 
     def describe_backbone(self) -> dict[str, Any] | None:
-        """What the detective of pictures is rebuilt from (nn/encoders.py); nothing for other items."""
-        if self.form_.name != "pictures":
+        """What the detective of pixels is rebuilt from (nn/encoders.py); nothing for other items, and latents."""
+        if self.form_.name != "pictures" or self.form_.autoencoder is not None:
             return None
-        told = self.form_.to_json()
+        told = {"size": self.form_.size, "channels": self.form_.channels}
         return {"architecture": "detective", "arguments": told, "image_size": told["size"], **told}
 
     def _pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

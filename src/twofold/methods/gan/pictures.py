@@ -1,4 +1,4 @@
-"""Pictures as a GAN makes them.
+"""Pictures as a GAN makes them; those of 128 pixels in the latent of an autoencoder.
 
 Dimension key: N pictures, B of them at a time, C channels, S side, Q numbers of a coarse look, M of them known.
 """
@@ -11,9 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from twofold.core.estimator import seeded
+from twofold.core.picture_latents import learn_patch_autoencoder
 from twofold.data.pictures import open_pictures
 from twofold.errors import RunError, SettingError
+from twofold.nn.aside import set_aside
 from twofold.nn.dcgan import CLASS_DIM, PictureDiscriminator, PictureGenerator
+from twofold.nn.patch_autoencoder import PATCH, PatchAutoencoder
 from twofold.nn.pixels import from_pixels, to_pixels
 from twofold.nn.sketch import N_KNOWN, N_MEANT, Sketch
 
@@ -23,7 +27,8 @@ SIZES, LARGEST_CHOSEN = (8, 16, 32, 64, 128), 32
 SMALL = 16
 MOVED = 1 / 8  # of the side, that augmentation moves a picture at most
 LIGHTER = 0.2
-N_PARTS = 16
+AT_ONCE = 64  # pictures
+IN_LATENT, DECODER_STEPS = 128, 300  # from this size on the game is played in a latent; updates of its decoder
 
 
 class PictureForm:
@@ -34,13 +39,19 @@ class PictureForm:
     size : S: 8, 16, 32, 64 or 128.
     channels : 1 or 3.
     n_known : pictures whose coarse looks the forger begins with; 0: it begins with nothing.
+    autoencoder : in whose latent the game is played (None: in the pixels).
     """
 
     name: ClassVar[str] = "pictures"
     n_chances: ClassVar[int] = 3
 
-    def __init__(self, size: int, channels: int, n_known: int = 0):
-        self.size, self.channels, self.n_known = size, channels, n_known
+    def __init__(
+        self, size: int, channels: int, n_known: int = 0, autoencoder: PatchAutoencoder | None = None
+    ):  # fmt: skip
+        self.size, self.channels, self.n_known, self.autoencoder = size, channels, n_known, autoencoder
+        self.side, self.n_channels = size, channels
+        if autoencoder is not None:
+            self.side, self.n_channels = size // PATCH, autoencoder.n_latents
 
     @classmethod
     def learn(cls, gan: Any, X: Any) -> tuple["PictureForm", tuple[np.ndarray, ...], np.ndarray | None]:
@@ -48,10 +59,17 @@ class PictureForm:
         if gan.size not in (None, *SIZES):
             raise SettingError(f"size is {gan.size}. Allowed: {', '.join(map(str, SIZES))}.")
         pictures = open_pictures(X)
-        form = cls(gan.size or _suitable(pictures.size_N2), pictures.channels)
-        if form._game(gan) == "nonsaturating":
-            form.n_known = min(len(pictures), N_KNOWN)
-        return form, form.arrays(pictures), pictures.labels
+        size, C = gan.size or _suitable(pictures.size_N2), pictures.channels
+        pixel_NSSC = pictures.resized(size)
+        if cls(size, C)._game(gan) != "nonsaturating":
+            return cls(size, C), (pixel_NSSC,), pictures.labels
+        autoencoder = None
+        if size >= IN_LATENT:
+            autoencoder = learn_patch_autoencoder(
+                pixel_NSSC, n_steps=min(DECODER_STEPS, gan.n_steps or DECODER_STEPS), seed=gan.seed, device=gan.device,
+                n_threads=gan.n_threads,
+            )  # fmt: skip
+        return cls(size, C, min(len(pictures), N_KNOWN), autoencoder), (pixel_NSSC,), pictures.labels
 
     def arrays(self, X: Any) -> tuple[np.ndarray, ...]:
         """Pictures of any kind as uint8 (N, S, S, C)."""
@@ -73,14 +91,13 @@ class PictureForm:
         return 0.1 * max(1.0, self.size / 16) ** 2
 
     def networks(self, gan: Any, n_classes: int) -> tuple[nn.Module, nn.Module]:
-        """Generator and discriminator."""
+        """Generator, which carries the autoencoder, and discriminator."""
         sizes: dict[str, Any] = {"n_classes": n_classes, "dim": gan.dim or 32}
         sizes["is_normed"] = self._game(gan) != "relativistic"
-        sketch = Sketch(self.size, self.channels, n_known=self.n_known, n_classes=n_classes) if self.n_known else None
-        return (
-            PictureGenerator(self.size, self.channels, n_noise=gan.noise_dim, sketch=sketch, **sizes),
-            PictureDiscriminator(self.size, self.channels, **sizes),
-        )
+        sketch = Sketch(self.side, self.channels, n_known=self.n_known, n_classes=n_classes) if self.n_known else None
+        generator = PictureGenerator(self.side, self.n_channels, n_noise=gan.noise_dim, sketch=sketch, **sizes)
+        generator.autoencoder = self.autoencoder
+        return generator, PictureDiscriminator(self.side, self.n_channels, **sizes)
 
     def _game(self, gan: Any) -> str:
         return self.loss if gan.loss == "auto" else gan.loss
@@ -89,7 +106,10 @@ class PictureForm:
         """Let the generator know the coarse looks of some pictures, a few of each class at least."""
         if (sketch := generator.sketch) is not None:
             chosen = _some_of_each(class_N, self.n_known)
-            pixels = (torch.from_numpy(np.array(pixel_NSSC[part])) for part in np.array_split(chosen, N_PARTS))
+            pixels = (
+                torch.from_numpy(np.array(pixel_NSSC[part]))
+                for part in np.array_split(chosen, -(-len(chosen) // AT_ONCE))
+            )
             look_MQ = torch.cat([sketch.look(self.real(part)) for part in pixels])
             sketch.learn(look_MQ, torch.from_numpy(np.array(class_N[chosen])))
 
@@ -105,32 +125,44 @@ class PictureForm:
         return {"dim": len(weights["discriminator.layers.0.weight"]), "noise_dim": noise_dim}
 
     def real(self, pixel_BSSC: Tensor) -> Tensor:
-        """Pictures in -1..1, (B, C, S, S)."""
-        return from_pixels(pixel_BSSC)
+        """Pictures in -1..1, (B, C, S, S), or what they are in the latent."""
+        picture_BCSS = from_pixels(pixel_BSSC)
+        return picture_BCSS if self.autoencoder is None else self.autoencoder.encode(picture_BCSS)
 
     def changed(self, picture_BCSS: Tensor, chance_B3: Tensor, strength: Tensor) -> Tensor:
         """Each picture moved and lit a little, by that share of what is allowed (Zhao et al. 2020, DiffAugment)."""
         shift_B2 = (2 * chance_B3[:, :2] - 1) * 2 * MOVED * strength
         turn_B23 = torch.eye(2, 3, device=picture_BCSS.device).repeat(len(picture_BCSS), 1, 1)
-        turn_B23[:, :, 2] = (shift_B2 * self.size / 2).round() / (self.size / 2)  # whole pixels: nothing is blurred
+        turn_B23[:, :, 2] = (shift_B2 * self.side / 2).round() / (self.side / 2)  # whole pixels: nothing is blurred
         grid_BSS2 = functional.affine_grid(turn_B23, list(picture_BCSS.shape), align_corners=False)
         moved = functional.grid_sample(
             picture_BCSS, grid_BSS2, mode="nearest", padding_mode="border", align_corners=False
         )
         return moved * (1 + LIGHTER * strength * (2 * chance_B3[:, 2, None, None, None] - 1))
 
-    def items(self, picture_NCSS: Tensor) -> np.ndarray:
+    def pixels(self, x: Tensor) -> Tensor:
+        """What the forger made as uint8 pictures (N, S, S, C)."""
+        return to_pixels(x if self.autoencoder is None else self.autoencoder.decode(x))
+
+    @torch.inference_mode()
+    def items(self, x: Tensor) -> np.ndarray:
         """uint8 pictures (N, S, S, C)."""
-        return to_pixels(picture_NCSS).numpy()
+        return torch.cat([self.pixels(part) for part in x.split(AT_ONCE)]).numpy()
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` takes."""
-        return {"size": self.size, "channels": self.channels, "n_known": self.n_known}
+        told = {"size": self.size, "channels": self.channels, "n_known": self.n_known}
+        return told if self.autoencoder is None else told | {"in_latent": True}
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> "PictureForm":
         """The reverse of `to_json`."""
-        return cls(int(told["size"]), int(told["channels"]), int(told.get("n_known", 0)))
+        autoencoder = None
+        if told.get("in_latent"):
+            with seeded(0):  # weights that are loaded over
+                autoencoder = PatchAutoencoder(int(told["channels"]))
+            set_aside(autoencoder)
+        return cls(int(told["size"]), int(told["channels"]), int(told.get("n_known", 0)), autoencoder)
 
 
 def _some_of_each(class_N: np.ndarray, n: int) -> np.ndarray:

@@ -18,9 +18,10 @@ from twofold.core.vocoding import learn_vocoder
 from twofold.data.audio import Sounds, open_sounds
 from twofold.data.sounds import RATES
 from twofold.errors import DataError, SettingError
+from twofold.nn.aside import set_aside
 from twofold.nn.dcgan import CLASS_DIM, PictureDiscriminator, PictureGenerator
 from twofold.nn.spectrogram import LogMel
-from twofold.nn.vocoder import Vocoder, set_aside
+from twofold.nn.vocoder import Vocoder
 
 __all__ = ["SoundForm"]
 
