@@ -16,7 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from twofold import GAN
 from twofold.cli import COMMANDS, main
+from twofold.cli.fit import FitFlags
+from twofold.cli.flags import parse, parse_with_settings
+from twofold.cli.turing import TuringFlags
 from twofold.data.writing import write_table
 from twofold.runs import load, resume_run
 
@@ -77,11 +81,35 @@ def test_every_command_has_help_and_refuses_a_wrong_flag(name, run_command, caps
 
 def test_top_level_help_and_version(capsys):
     for arguments in (["--help"], []):
-        main(arguments)
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert end.value.code == 0
         out = capsys.readouterr().out
         assert all(name in out for name in COMMANDS)
     main(["--version"])
     assert capsys.readouterr().out.startswith("twofold 0.")
+
+
+def test_a_reader_who_has_read_enough_is_no_fault():
+    # "head" closes the pipe after the first lines
+    command = (
+        f"{sys.executable} -c 'from twofold.cli import main; main()' | head -n 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
+    )
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("given, value", [(["--pairs"], True), (["--pairs", "False"], False), (["--pairs=True"], True)])
+def test_a_flag_that_is_true_or_false_means_true_where_it_stands_alone(given, value):
+    flags = parse(TuringFlags, "turing", ["run", "data", *given, "-n", "3"])
+    assert (flags.pairs, flags.training, flags.n) == (value, False, 3)
+
+
+def test_so_do_the_flags_of_a_method():
+    _, gan = parse_with_settings(FitFlags, GAN, "fit gan", ["data", "--out", "run", "--conditional", "--dim", "8"])
+    assert (gan.conditional, gan.dim) == (True, 8)
+    _, gan = parse_with_settings(FitFlags, GAN, "fit gan", ["data", "--out", "run", "--conditional", "None"])
+    assert gan.conditional is None
 
 
 def test_unknown_names_are_refused_with_the_nearest(run_command, folder):
@@ -268,5 +296,6 @@ def test_flags_of_all_commands_may_stand_in_front_too(tmp_path, capsys):
         with pytest.raises(SystemExit) as end:
             main(arguments)
         assert end.value.code == 0 and json.loads(capsys.readouterr().out.splitlines()[-1])["runs"] == []
-    main(["--json"])
-    assert "twofold tour" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as end:
+        main(["--json"])
+    assert end.value.code == 0 and "twofold tour" in capsys.readouterr().out

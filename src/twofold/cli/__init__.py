@@ -44,19 +44,22 @@ def main(arguments: list[str] | None = None) -> None:
     first = next((place for place, word in enumerate(arguments) if word not in ("--json", "--debug")), None)
     name = "--help" if first is None else arguments[first]
     arguments = [name, *arguments[: first or 0], *arguments[(first or 0) + 1 :]]
-    if name in ("-h", "--help", "help"):
-        print(_help())
-        return
     if name in ("-V", "--version"):
         print(f"twofold {__version__}")
         return
     from twofold.cli.output import run
 
+    if name in ("-h", "--help", "help"):
+        raise SystemExit(run(_tell_help, arguments))
     if name not in COMMANDS:
         raise SystemExit(run(_refuse, arguments))
     place = COMMANDS[name][0]
     module = import_module(place if "." in place else f"twofold.cli.{place}")
     raise SystemExit(run(getattr(module, name), arguments[1:]))
+
+
+def _tell_help(arguments: list[str]) -> None:
+    print(_help(), flush=True)
 
 
 def _help() -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import field, fields, make_dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import tyro
 
@@ -19,6 +19,7 @@ FLAG_NAMES = {"n_steps": "steps"}
 
 def parse(command: type[Flags], name: str, arguments: list[str]) -> Flags:
     """The command's flags."""
+    arguments = _spelt_out({f.name: f.type for f in fields(command)}, arguments)  # type: ignore[arg-type]
     return tyro.cli(command, prog=f"twofold {name}", args=arguments, config=(tyro.conf.FlagConversionOff,))
 
 
@@ -34,9 +35,29 @@ def parse_with_settings(
     ]
     both = make_dataclass("Flags", own, bases=(command,), kw_only=True)
     both.__doc__ = (method.__doc__ or "").strip().splitlines()[0]
+    arguments = _spelt_out({f.name: f.type for f in fields(both)}, arguments)
     values = tyro.cli(both, prog=f"twofold {name}", args=arguments, config=(tyro.conf.FlagConversionOff,))
     mine = {f.name: getattr(values, f.name) for f in fields(command)}  # type: ignore[arg-type]
     return command(**mine), method(**{s.name: getattr(values, s.name) for s in settings(method)})
+
+
+def _spelt_out(types: Mapping[str, Any], arguments: list[str]) -> list[str]:
+    """A flag that is true or false means true where it stands alone."""
+    truths = {f"--{name.replace('_', '-')}" for name, type_ in types.items() if _is_truth(type_)}
+    spelt = []
+    for word, following in zip(arguments, [*arguments, ""][1:], strict=True):
+        spelt += [word, "True"] if word in truths and following not in ("True", "False", "None") else [word]
+    return spelt
+
+
+def _is_truth(type_: Any) -> bool:
+    """bool, or bool and None; also where it is annotated."""
+    kinds = get_args(type_)
+    return (
+        type_ is bool
+        or (bool in kinds and set(kinds) <= {bool, type(None)})
+        or (hasattr(type_, "__metadata__") and _is_truth(kinds[0]))
+    )
 
 
 def _field(default: Any) -> Any:

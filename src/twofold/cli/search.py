@@ -110,7 +110,7 @@ def index(arguments: list[str]) -> dict[str, Any]:
 
 def search(arguments: list[str]) -> dict[str, Any]:
     """List what fits, or say that nothing does."""
-    flags = parse(SearchFlags, "search", _spelt_out(arguments))
+    flags = parse(SearchFlags, "search", arguments)
     if flags.why is not None and flags.text is None:
         raise SettingError("--why shows where a picture fits a text, and none was given. Give one, or leave --why out.")
     gallery = Gallery.open(flags.index)
@@ -127,12 +127,6 @@ def search(arguments: list[str]) -> dict[str, Any]:
         "matches": [_told(match) for match in found], "nearest": [_told(match) for match in found.nearest],
         "least_score": found.least_score, "pictures": len(gallery), **written,
     }  # fmt: skip
-
-
-def _spelt_out(arguments: list[str]) -> list[str]:
-    """--all alone means yes."""
-    bare = [i for i, word in enumerate(arguments) if word == "--all" and arguments[i + 1 : i + 2] != ["False"]]
-    return [part for i, word in enumerate(arguments) for part in ([word, "True"] if i in bare else [word])]
 
 
 def _towers(run: str) -> Any:

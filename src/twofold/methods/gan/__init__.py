@@ -192,7 +192,7 @@ class GAN(Estimator):
         if self.conditional is None and count_K.min() < LEAST_OF_A_CLASS:
             self._unused = (
                 f"labels are not used: there are {count_K.min()} items of {classes[count_K.argmin()]!r}, "
-                f"{LEAST_OF_A_CLASS} of each are needed. Give --conditional True to use them all the same."
+                f"{LEAST_OF_A_CLASS} of each are needed. Give --conditional to use them all the same."
             )
             return np.zeros(n_items, np.int64)
         self.classes_, self.shares_ = classes, count_K / n_items
