@@ -81,9 +81,7 @@ def test_every_command_has_help_and_refuses_a_wrong_flag(name, run_command, caps
 
 def test_top_level_help_and_version(capsys):
     for arguments in (["--help"], []):
-        with pytest.raises(SystemExit) as end:
-            main(arguments)
-        assert end.value.code == 0
+        main(arguments)
         out = capsys.readouterr().out
         assert all(name in out for name in COMMANDS)
     main(["--version"])
@@ -91,11 +89,11 @@ def test_top_level_help_and_version(capsys):
 
 
 def test_a_reader_who_has_read_enough_is_no_fault():
-    # "head" closes the pipe after the first lines
-    command = (
-        f"{sys.executable} -c 'from twofold.cli import main; main()' | head -n 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
-    )
-    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    reading, writing = os.pipe()
+    os.close(reading)  # as head does
+    command = [sys.executable, "-c", "from twofold.cli import main; main()"]
+    ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
@@ -296,6 +294,5 @@ def test_flags_of_all_commands_may_stand_in_front_too(tmp_path, capsys):
         with pytest.raises(SystemExit) as end:
             main(arguments)
         assert end.value.code == 0 and json.loads(capsys.readouterr().out.splitlines()[-1])["runs"] == []
-    with pytest.raises(SystemExit) as end:
-        main(["--json"])
-    assert end.value.code == 0 and "twofold tour" in capsys.readouterr().out
+    main(["--json"])
+    assert "twofold tour" in capsys.readouterr().out

@@ -145,7 +145,7 @@ def test_pictures_of_128_pixels_are_forged_in_the_latent_of_an_autoencoder(large
     assert made.shape == (3, 128, 128, 3) and made.dtype == np.uint8
     with torch.inference_mode():
         latent = large._made(torch.zeros(3, dtype=torch.int64), 1)
-        assert latent.shape == (3, 12, 32, 32)
+        assert latent.shape == (3, 6, 32, 32)
         by_hand = large.network_.generator.autoencoder.decode(latent)
     assert np.array_equal(made, to_pixels(by_hand).numpy())
     large.save(tmp_path)

@@ -1,6 +1,7 @@
 """The command line. Top-level help comes from the names below, so that it costs no import of torch or scikit-learn."""
 
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 from twofold import __version__
@@ -44,22 +45,21 @@ def main(arguments: list[str] | None = None) -> None:
     first = next((place for place, word in enumerate(arguments) if word not in ("--json", "--debug")), None)
     name = "--help" if first is None else arguments[first]
     arguments = [name, *arguments[: first or 0], *arguments[(first or 0) + 1 :]]
+    if name in ("-h", "--help", "help"):
+        # who has read enough closes the pipe, as head does
+        with suppress(BrokenPipeError):
+            print(_help(), flush=True)
+        return
     if name in ("-V", "--version"):
         print(f"twofold {__version__}")
         return
     from twofold.cli.output import run
 
-    if name in ("-h", "--help", "help"):
-        raise SystemExit(run(_tell_help, arguments))
     if name not in COMMANDS:
         raise SystemExit(run(_refuse, arguments))
     place = COMMANDS[name][0]
     module = import_module(place if "." in place else f"twofold.cli.{place}")
     raise SystemExit(run(getattr(module, name), arguments[1:]))
-
-
-def _tell_help(arguments: list[str]) -> None:
-    print(_help(), flush=True)
 
 
 def _help() -> str:

@@ -33,7 +33,7 @@ def learn_patch_autoencoder(
     Examples
     --------
     >>> pixel_NSSC = np.random.default_rng(0).integers(0, 255, (8, 16, 16, 1), np.uint8)
-    >>> learn_patch_autoencoder(pixel_NSSC, n_steps=1).decode(torch.zeros(1, 4, 4, 4)).shape
+    >>> learn_patch_autoencoder(pixel_NSSC, n_steps=1).decode(torch.zeros(1, 2, 4, 4)).shape
     torch.Size([1, 1, 16, 16])
     """
     with seeded(seed):

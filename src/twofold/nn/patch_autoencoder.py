@@ -15,7 +15,7 @@ from torch.nn import functional
 __all__ = ["PATCH", "PatchAutoencoder"]
 
 PATCH = 4
-KEPT = 1 / 4  # of a patch's numbers
+KEPT = 1 / 8  # of a patch's numbers
 WIDEST = 0.999  # of the latent's numbers lie within -1..1; what does not is cut off
 DIM = 64
 
@@ -29,7 +29,7 @@ class PatchAutoencoder(nn.Module):
     >>> autoencoder.begin(picture_BCSS)
     >>> latent = autoencoder.encode(picture_BCSS)
     >>> latent.shape, autoencoder.decode(latent).shape
-    (torch.Size([2, 12, 8, 8]), torch.Size([2, 3, 32, 32]))
+    (torch.Size([2, 6, 8, 8]), torch.Size([2, 3, 32, 32]))
     """
 
     def __init__(self, channels: int, dim: int = DIM):
