@@ -45,9 +45,7 @@ class PictureForm:
     name: ClassVar[str] = "pictures"
     n_chances: ClassVar[int] = 3
 
-    def __init__(
-        self, size: int, channels: int, n_known: int = 0, autoencoder: PatchAutoencoder | None = None
-    ):  # fmt: skip
+    def __init__(self, size: int, channels: int, n_known: int = 0, autoencoder: PatchAutoencoder | None = None):
         self.size, self.channels, self.n_known, self.autoencoder = size, channels, n_known, autoencoder
         self.side, self.n_channels = size, channels
         if autoencoder is not None:
@@ -157,12 +155,17 @@ class PictureForm:
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> "PictureForm":
         """The reverse of `to_json`."""
+        size, channels, n_known = int(told["size"]), int(told["channels"]), int(told.get("n_known", 0))
+        if size not in SIZES or channels not in (1, 3) or not 0 <= n_known <= N_KNOWN:
+            raise RunError(
+                f"config.json tells of {n_known} known pictures of {size} pixels, {channels} channels. Train again."
+            )
         autoencoder = None
         if told.get("in_latent"):
             with seeded(0):  # weights that are loaded over
-                autoencoder = PatchAutoencoder(int(told["channels"]))
+                autoencoder = PatchAutoencoder(channels)
             set_aside(autoencoder)
-        return cls(int(told["size"]), int(told["channels"]), int(told.get("n_known", 0)), autoencoder)
+        return cls(size, channels, n_known, autoencoder)
 
 
 def _some_of_each(class_N: np.ndarray, n: int) -> np.ndarray:
