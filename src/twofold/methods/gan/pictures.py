@@ -145,7 +145,8 @@ class PictureForm:
     @torch.inference_mode()
     def items(self, x: Tensor) -> np.ndarray:
         """uint8 pictures (N, S, S, C)."""
-        return torch.cat([self.pixels(part) for part in x.split(AT_ONCE)]).numpy()
+        at = x.device if self.autoencoder is None else self.autoencoder.mean_F.device
+        return torch.cat([self.pixels(part.to(at)).cpu() for part in x.split(AT_ONCE)]).numpy()
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` takes."""
