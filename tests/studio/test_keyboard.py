@@ -138,8 +138,7 @@ def test_a_map_is_learned_and_seen_by_keyboard_alone(page, studio):
     page.wait_for_selector("#training:not([hidden])", timeout=15_000)
     page.wait_for_selector("#use-run select", timeout=90_000)
     page.wait_for_selector("#use-body > *", timeout=30_000)
-    page.wait_for_load_state("networkidle")
-    shown = page.locator("#use-body").inner_text()
-    assert "Nothing was learned yet" not in shown
-    assert page.locator("#use-body :is(canvas, svg, img)").count() > 0, shown
+    # on a busy machine the map is still being drawn when the page is there
+    page.wait_for_selector("#use-body :is(canvas, svg, img)", timeout=60_000)
+    assert "Nothing was learned yet" not in page.locator("#use-body").inner_text()
     assert page.said == [] and serious(page) == []
