@@ -5,11 +5,11 @@ Numbers to expect: docs/clip.md
 
 Data: ../shared/data/imagetext and sample:glyphs; settings were chosen on `val` splits, figures are of `test` splits.
 emoji: OpenMoji's names and keywords are learned, the names of pictures held out find them, and Noto's drawings of the
-same things. The peer is open_clip's ClipLoss in its training loop (peer_clip.py), 20 CPU minutes of updates alone,
-with one of a picture's captions drawn each time, and crops of 64 of its 72 pixels; ours sees all 72. Arm `scratch`
-learns a small convolutional tower; arm `our features`
-has our frozen features, computed anew each step, and our kind of head and text tower from a random start. Of each
-minute's towers the best on `val` are kept, which favours the peer. Its text tower was the better of two on `val`; its
+same things. The peer is open_clip's ClipLoss in its training loop (peer_clip.py), 20 CPU minutes of updates alone, with
+one of a picture's captions drawn each time, and crops of 64 of its 72 pixels; ours sees all 72. Arm `scratch` learns a
+small convolutional tower; arm `our features` has our frozen features, computed anew each step, and our kind of head and
+text tower from a random start. Of each minute's towers the best on `val` are kept, which favours the peer. Its text
+tower was the better of two on `val`; its
 rate, 1e-3, was not searched for. Arms can be given other --minutes: the table tells their CPU seconds. Ours learns to
 describe, too, in its own.
 speed: pairs a CPU second with MobileNetV2 locked, 96 px; ours looks at each picture once, the peer at each step. In the

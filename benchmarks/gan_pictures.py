@@ -1,6 +1,6 @@
 """Made pictures: our game against the classic one with the same networks, after the CPU seconds in the table.
 
-Command: python benchmarks/gan_pictures.py [--seconds 600]     Machine: 2 cores, one thread     Minutes: 90
+Command: python benchmarks/gan_pictures.py [--seconds 600]     Machine: 2 cores, one thread     Minutes: 130
 Numbers to expect: docs/gan.md
 
 Digits (scikit-learn's 8 x 8, enlarged to 16), fashion-MNIST (10,000 of its training pictures, at 32), sample:glyphs (at

@@ -11,7 +11,7 @@ from twofold import GAN, TransferClassifier, load
 from twofold.data.pictures import Pictures, open_pictures
 from twofold.errors import DataError, SettingError
 from twofold.methods.gan.alarms import Sight, alarm
-from twofold.methods.gan.game import EVEN, Game, Rivals, slopes
+from twofold.methods.gan.game import EVEN, REACH, Game, Rivals, slopes
 from twofold.methods.gan.pictures import PictureForm
 from twofold.nn.backbones import open_backbone
 from twofold.nn.dcgan import BatchNorm, PictureDiscriminator, PictureGenerator, settle
@@ -104,6 +104,12 @@ def test_every_second_picture_is_told_the_coarse_look_of_the_real_one_beside_it(
     drawn_BP = sketch.draw(noise_BZ[:, : sketch.n_noise], torch.zeros(6, dtype=torch.int64))
     torch.testing.assert_close(code_BP[1::2], drawn_BP[1::2])
     torch.testing.assert_close(code_BP[::2], sketch.code(sketch.look(real[::2])))
+    made = torch.randn(6, 1, 32, 32)
+    slow = [
+        float((made - real)[2 * i, 0, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2].mean()) ** 2
+        for i in range(3) for r in range(16) for c in range(16)
+    ]  # fmt: skip
+    assert float(game.reach(sketch, made, real)) == pytest.approx(REACH * sum(slow) / len(slow), rel=1e-5)
     # what no code is given for is told what is drawn
     torch.testing.assert_close(
         rivals.generator(noise_BZ, torch.zeros(6, dtype=torch.int64)),

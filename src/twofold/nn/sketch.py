@@ -2,7 +2,7 @@
 
 A code holds the principal components of a coarse look. A new one is a mean, weighted at random, of a known one and its
 nearest neighbours (after Chawla et al. 2002, https://arxiv.org/abs/1106.1813, who go from one to one other): so rare
-kinds are drawn as often as they are met, and what is drawn is none of the known ones.
+kinds are drawn as often as they are met, and what is drawn is, but by rare chance, none of the known ones.
 Dimension key: N pictures, B of them at a time, C channels, S side, Q numbers of a coarse look, P of a code, M known
 codes, J of them in a mean, K classes, Z numbers of noise.
 """

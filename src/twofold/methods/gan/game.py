@@ -21,7 +21,7 @@ from twofold.methods.gan.forms import Form
 from twofold.nn.dcgan import BatchNorm, settle
 from twofold.nn.sketch import Sketch
 
-__all__ = ["WATCHED", "Game", "Rivals", "slopes"]
+__all__ = ["EVEN", "REACH", "WATCHED", "Game", "Rivals", "slopes"]
 
 EVEN = 0.6931  # nats: the loss of guessing, log 2
 LAZY = 4  # steps from one penalty to the next
@@ -104,7 +104,7 @@ class Game(Learner):
         with _frozen(self.network.discriminator), self.precision(real):
             losses["generator"] = self.forge(seen, forged, class_B)
             if sketch is not None:
-                losses["reach"] = REACH * (sketch.look(made[::2]) - sketch.look(real[::2])).square().mean()
+                losses["reach"] = self.reach(sketch, made, real)
             self.move("generator", losses["generator"] + losses.get("reach", 0.0))
         self.n_turns += 1
         return losses
@@ -146,14 +146,18 @@ class Game(Learner):
         return functional.softplus(real_B - score_B).mean()
 
     def told(self, sketch: Sketch, real: Tensor, noise_BZ: Tensor, class_B: Tensor) -> Tensor:
-        """What made pictures are to look like coarsely: every second one like the real one beside it (B, P).
-
-        By how far it does not (`reach`) the forger learns to make every kind there is; in the game alone it settles for
-        a few. What is fine is still the detective's business.
-        """
+        """What made pictures are to look like coarsely: every second one like the real one beside it (B, P)."""
         code_BP = sketch.draw(noise_BZ[:, : sketch.n_noise], class_B)
         code_BP[::2] = sketch.code(sketch.look(real[::2]))
         return code_BP
+
+    def reach(self, sketch: Sketch, made: Tensor, real: Tensor) -> Tensor:
+        """How far every second made picture is, coarsely, from the real one whose look it was told.
+
+        So the forger learns to make every kind there is; in the game alone it settles for a few. What is fine is still
+        the detective's business.
+        """
+        return REACH * (sketch.look(made[::2]) - sketch.look(real[::2])).square().mean()
 
     def scores(self, real: Tensor, made: Tensor, class_B: Tensor) -> tuple[Tensor, Tensor]:
         """Of both (B): in one go, but where batches are normalised."""
